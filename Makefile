@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+# Everything is built from here, under build/: host (the tool), asan (tests), fuzz (libFuzzer), stage, bench.
+#   make          the tool, with the stage inside: build/host/cofferdam
+#   make test     unit, property and tool tests with sanitizers (TAP on standard output)
+#   make fuzz     the libFuzzer targets: build/fuzz/*
+#   make bench    the benchmarks: build/bench/*
+# No configure step; CC=clang works everywhere.
+CC ?= gcc
+FUZZ_CC ?= clang
+B := build
+VERSION := $(shell cat VERSION)
+
+WARN := -Wall -Wextra -Wconversion -Wshadow -Werror -Wstrict-prototypes -Wmissing-prototypes -Wvla
+COMMON := -std=c11 $(WARN) -Iinclude -Iengine -MMD -MP -DCOFFERDAM_VERSION='"$(VERSION)"'
+GNU := -D_GNU_SOURCE
+# The engine is freestanding everywhere, so that a forgotten libc call fails on the host as well.
+FREE := -ffreestanding
+STAGE_FLAGS := -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+	-fcf-protection=none -fpie -fvisibility=hidden -fno-jump-tables -fno-asynchronous-unwind-tables \
+	-fno-strict-aliasing
+SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ_SAN := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+ENGINE := $(wildcard engine/*/*.c engine/*/*/*.c)
+STAGE_C := $(wildcard stage/*.c)
+STAGE_S := $(wildcard stage/*.S)
+TOOL := $(wildcard tool/*.c)
+TESTLIB := $(wildcard tests/lib/*.c)
+TESTS := $(wildcard tests/unit/*_test.c tests/property/*_test.c)
+QTESTS := $(wildcard tests/qtest/*_test.c)
+FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)
+BENCHES := $(wildcard bench/*_bench.c)
+# What tests may use of the tool: all but its main().
+TOOL_LIB := $(filter-out tool/main.c,$(TOOL))
+# What host tests may use of the stage: the parts that touch no hardware.
+STAGE_PURE := $(wildcard stage/pure/*.c)
+
+TOOL_LIBS := -lkdumpfile -laddrxlat -ljson-c -lelf -lz
+TEST_LIBS := -lcmocka $(TOOL_LIBS)
+
+.PHONY: all tool stage test tests qtests fuzz bench clean format
+all: tool
+tool: $(B)/host/cofferdam
+stage: $(B)/stage/stage.bin
+
+# ---- the engine, once for each kind of build ----
+obj = $(patsubst %.c,$(B)/$(1)/%.o,$(2))
+
+$(B)/host/engine/%.o: engine/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(FREE) -O2 -g -c $< -o $@
+$(B)/asan/engine/%.o: engine/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(FREE) $(SAN) -c $< -o $@
+$(B)/fuzz/engine/%.o: engine/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(COMMON) $(FREE) $(FUZZ_SAN) -c $< -o $@
+$(B)/stage/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(STAGE_FLAGS) -c $< -o $@
+$(B)/stage/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) -Iinclude -Istage -MMD -MP $(STAGE_FLAGS) -c $< -o $@
+
+# ---- the stage ----
+STAGE_OBJ := $(patsubst %.c,$(B)/stage/%.o,$(ENGINE) $(STAGE_C) $(STAGE_PURE)) $(patsubst %.S,$(B)/stage/%.o,$(STAGE_S))
+$(B)/stage/stage.elf: $(STAGE_OBJ) stage/stage.ld
+	$(CC) $(STAGE_FLAGS) -Wl,-pie -Wl,--no-dynamic-linker -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro \
+		-Wl,-T,stage/stage.ld -static-pie -o $@ $(STAGE_OBJ)
+$(B)/stage/stage.bin: $(B)/stage/stage.elf
+	objcopy -O binary $< $@
+
+# ---- the tool, stage inside ----
+$(B)/host/tool/%.o: tool/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(GNU) -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -c $< -o $@
+$(B)/host/stage/pure/%.o: stage/pure/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(FREE) -O2 -g -c $< -o $@
+$(B)/%/stage_blob.o: tool/stage_blob.S $(B)/stage/stage.bin
+	@mkdir -p $(@D)
+	$(CC) -DSTAGE_BIN='"$(B)/stage/stage.bin"' -c $< -o $@
+$(B)/host/cofferdam: $(call obj,host,$(ENGINE) $(TOOL)) $(B)/host/stage_blob.o
+	$(CC) -o $@ $^ $(TOOL_LIBS)
+
+# ---- tests: one program a file, all with sanitizers ----
+$(B)/asan/tool/%.o: tool/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(GNU) $(SAN) -c $< -o $@
+$(B)/asan/stage/pure/%.o: stage/pure/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(FREE) $(SAN) -c $< -o $@
+$(B)/asan/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(GNU) $(SAN) -Itests -Itool -Istage -DTEST_DATA='"tests/data"' -c $< -o $@
+TEST_OBJ := $(call obj,asan,$(ENGINE) $(TOOL_LIB) $(STAGE_PURE) $(TESTLIB))
+$(B)/asan/testlib.a: $(TEST_OBJ) $(B)/asan/stage_blob.o
+	@rm -f $@
+	ar rcs $@ $^
+TEST_BIN := $(patsubst %.c,$(B)/asan/%,$(TESTS))
+QTEST_BIN := $(patsubst %.c,$(B)/asan/%,$(QTESTS))
+$(TEST_BIN) $(QTEST_BIN): $(B)/asan/%: $(B)/asan/%.o $(B)/asan/testlib.a
+	$(CC) $(SAN) -o $@ $< $(B)/asan/testlib.a $(TEST_LIBS)
+tests: $(TEST_BIN)
+qtests: $(QTEST_BIN)
+test: tests $(B)/host/cofferdam
+	tests/run
+
+# ---- fuzzing ----
+$(B)/fuzz/tool/%.o: tool/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(COMMON) $(GNU) $(FUZZ_SAN) -c $< -o $@
+$(B)/fuzz/stage/pure/%.o: stage/pure/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(COMMON) $(FREE) $(FUZZ_SAN) -c $< -o $@
+$(B)/fuzz/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(COMMON) $(GNU) $(FUZZ_SAN) -Itests -Itool -Istage -c $< -o $@
+$(B)/fuzz/testlib.a: $(call obj,fuzz,$(ENGINE) $(TOOL_LIB) $(STAGE_PURE) $(TESTLIB)) $(B)/fuzz/stage_blob.o
+	@rm -f $@
+	ar rcs $@ $^
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZERS))
+$(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/testlib.a
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $< $(B)/fuzz/testlib.a $(TEST_LIBS)
+fuzz: $(FUZZ_BIN)
+
+# ---- benchmarks: optimised as the tool is ----
+$(B)/bench/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(GNU) -O2 -g -Itests -c $< -o $@
+BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/%,$(BENCHES))
+$(BENCH_BIN): $(B)/bench/%: $(B)/bench/bench/%.o $(call obj,bench,$(TESTLIB)) $(call obj,host,$(ENGINE))
+	$(CC) -o $@ $^ -lcmocka
+bench: $(BENCH_BIN)
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+clean:
+	rm -rf $(B)
+
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+// What the stage and the tool share, and what ends up in dumps: the note and the image header. Everything is
+// little-endian and naturally aligned; sizes are checked below. docs/note-format.md describes it in words.
+#ifndef COFFERDAM_ABI_H
+#define COFFERDAM_ABI_H
+
+#include <assert.h>
+#include <stdint.h>
+
+// ---- policies -------------------------------------------------------------------------------------------
+// X(constant, value, word on the command line)
+#define DAM_POLICIES(X)                                                                                      \
+    X(DAM_POLICY_FREEZE, 0, "freeze")                                                                        \
+    X(DAM_POLICY_PRESERVE, 1, "preserve")                                                                    \
+    X(DAM_POLICY_SCRATCH, 2, "scratch")                                                                      \
+    X(DAM_POLICY_BLOCK, 3, "block")
+
+enum dam_policy {
+#define DAM_X(name, value, word) name = value,
+    DAM_POLICIES(DAM_X)
+#undef DAM_X
+};
+
+// ---- how far the stage came -----------------------------------------------------------------------------
+// X(constant, value, word)
+#define DAM_PHASES(X)                                                                                        \
+    X(DAM_PHASE_START, 0, "start")                                                                           \
+    X(DAM_PHASE_DISCOVER, 1, "discover")                                                                     \
+    X(DAM_PHASE_AUDIT, 2, "audit")                                                                           \
+    X(DAM_PHASE_PLAN, 3, "plan")                                                                             \
+    X(DAM_PHASE_COMMIT, 4, "commit")                                                                         \
+    X(DAM_PHASE_VERIFY, 5, "verify")                                                                         \
+    X(DAM_PHASE_REPORT, 6, "report")
+
+enum dam_phase {
+#define DAM_X(name, value, word) name = value,
+    DAM_PHASES(DAM_X)
+#undef DAM_X
+};
+
+// ---- stop codes: why the stage did not, or not wholly, take over ----------------------------------------
+// Values are stable. 1-63: handed over untouched. 64-127: after commit began, handed over with what was done.
+#define DAM_STOPS(X)                                                                                         \
+    X(DAM_STOP_NONE, 0, "taken over")                                                                        \
+    X(DAM_STOP_OPTION_OFF, 1, "switched off by cofferdam.off")                                               \
+    X(DAM_STOP_NO_RSDP, 2, "no ACPI root pointer was found")                                                 \
+    X(DAM_STOP_NO_DMAR, 3, "ACPI lists no DMAR table: no VT-d unit")                                         \
+    X(DAM_STOP_BAD_ACPI, 4, "the ACPI tables cannot be read")                                                \
+    X(DAM_STOP_NO_UNIT, 5, "no VT-d unit answers")                                                           \
+    X(DAM_STOP_IOMMU_OFF, 6, "translation is off in every VT-d unit")                                        \
+    X(DAM_STOP_MODE, 7, "no VT-d unit runs in a supported table mode")                                       \
+    X(DAM_STOP_POOL, 8, "the pool is too small")                                                             \
+    X(DAM_STOP_BUDGET, 9, "a budget of tables or of time was used up")                                       \
+    X(DAM_STOP_TABLES, 10, "the old root tables cannot be read")                                             \
+    X(DAM_STOP_DOMAIN_IDS, 11, "no free domain id is left")                                                  \
+    X(DAM_STOP_E820, 12, "the pool cannot be reserved in the memory map")                                    \
+    X(DAM_STOP_EXACTMAP, 13, "memmap=exactmap hides the reservation of the pool")                            \
+    X(DAM_STOP_NO_ELFCOREHDR, 14, "elfcorehdr= is missing or its headers cannot be read")                    \
+    X(DAM_STOP_EXCEPTION, 15, "a CPU exception before commit")                                               \
+    X(DAM_STOP_NMI, 16, "a non-maskable interrupt before commit")                                            \
+    X(DAM_STOP_QUEUE, 17, "the old invalidation queue does not drain")                                       \
+    X(DAM_STOP_IMAGE, 18, "the image header is not valid")                                                   \
+    X(DAM_STOP_CPU, 19, "the CPU is in a state that the stage does not know")                                \
+    X(DAM_STOP_INTERNAL, 20, "an internal check failed before commit")                                       \
+    X(DAM_STOP_COMMIT_TIMEOUT, 64, "hardware did not answer during commit")                                  \
+    X(DAM_STOP_COMMIT_IO, 65, "a register access failed during commit")                                      \
+    X(DAM_STOP_VERIFY, 66, "verification failed")                                                            \
+    X(DAM_STOP_COMMIT_EXCEPTION, 67, "a CPU exception after commit began")                                   \
+    X(DAM_STOP_UNITS, 68, "some VT-d units could not be taken over")
+
+enum dam_stop {
+#define DAM_X(name, value, text) name = value,
+    DAM_STOPS(DAM_X)
+#undef DAM_X
+};
+
+#define DAM_STOP_IS_UNTOUCHED(stop) ((stop) >= 1 && (stop) <= 63)
+
+// ---- the note -------------------------------------------------------------------------------------------
+// An ELF note: name "COFFERDAM" (namesz 10), type DAM_NOTE_TYPE. Its descriptor is a dam_note_header followed
+// by sections at 8-byte aligned offsets from the start of the descriptor.
+#define DAM_NOTE_NAME         "COFFERDAM"
+#define DAM_NOTE_TYPE         0x43464431u // "CFD1"
+#define DAM_NOTE_MAGIC        0x4D41444645464F43ull
+#define DAM_NOTE_VERSION      1u // readers refuse other values
+#define DAM_NOTE_MAX_SIZE     (512u * 1024u)
+#define DAM_NOTE_MAX_SECTIONS 16u
+
+struct dam_note_header {
+    uint64_t magic;         // DAM_NOTE_MAGIC
+    uint32_t version;       // DAM_NOTE_VERSION
+    uint32_t size;          // of the whole descriptor, header included
+    uint32_t crc32;         // IEEE 802.3 CRC of the whole descriptor, with this field taken as 0
+    uint16_t section_count; // dam_note_section structures that follow this header
+    uint16_t header_size;   // sizeof(struct dam_note_header)
+};
+static_assert(sizeof(struct dam_note_header) == 24, "note header");
+
+enum dam_section_type {
+    DAM_SECTION_SUMMARY = 1,    // one dam_note_summary
+    DAM_SECTION_UNITS = 2,      // dam_note_unit
+    DAM_SECTION_REQUESTERS = 3, // dam_note_requester
+    DAM_SECTION_FINDINGS = 4,   // dam_finding
+    DAM_SECTION_ACPI_TABLE = 5, // raw bytes of one ACPI table (entry_size 1); may appear several times
+    DAM_SECTION_CMDLINE = 6,    // the cofferdam.* words as given, NUL-separated (entry_size 1)
+    DAM_SECTION_KEEP_OUT = 7,   // dam_note_range: what no requester may reach
+};
+
+struct dam_note_section {
+    uint16_t type;       // enum dam_section_type; readers skip types they do not know
+    uint16_t reserved;   // 0
+    uint32_t entry_size; // bytes; a newer writer may make entries longer, never shorter
+    uint32_t count;      // entries
+    uint32_t offset;     // of the first entry, from the start of the descriptor
+};
+static_assert(sizeof(struct dam_note_section) == 16, "note section");
+
+// dam_note_summary.flags
+#define DAM_SUMMARY_COMMITTED     (1u << 0) // at least one unit runs on our tables
+#define DAM_SUMMARY_EXCEPTION     (1u << 1) // exception_* below are valid
+#define DAM_SUMMARY_TRUNCATED     (1u << 2) // not every requester fitted into the note
+#define DAM_SUMMARY_FINDINGS_LOST (1u << 3) // the ring of findings overflowed; findings_total counts all
+#define DAM_SUMMARY_NMI           (1u << 4) // at least one NMI arrived in the stage; nmi_count
+#define DAM_SUMMARY_LA57          (1u << 5) // the stage ran with 5-level CPU page tables
+
+struct dam_note_summary {
+    char version[16];        // of the stage, NUL-terminated
+    uint32_t stop;           // enum dam_stop
+    uint32_t phase;          // enum dam_phase: the last one begun
+    uint32_t flags;          // DAM_SUMMARY_*
+    uint32_t policy;         // enum dam_policy: the default one
+    uint32_t findings_total; // also those that did not fit
+    uint32_t bad_words;      // words of the command line that were not understood
+    uint64_t pool_start;     // physical address
+    uint64_t pool_size;      // bytes
+    uint64_t pool_used;      // bytes, at the time the note was written
+    uint64_t scratch_page;   // physical address, 0 when no requester is scratched
+    uint64_t image_start;    // physical address where the wrapped image was loaded
+    uint32_t unit_total;
+    uint32_t requester_total;
+    // Microseconds, from entry of the stage to the end of the phase; 0 when it was not reached.
+    uint32_t us_discover, us_audit, us_plan, us_commit, us_verify, us_report;
+    uint64_t tables_read; // table pages read by the audit
+    uint32_t exception_vector;
+    uint32_t nmi_count;
+    uint64_t exception_error, exception_rip, exception_cr2;
+    uint32_t tsc_khz; // the clock that the times were taken with
+    uint32_t reserved;
+};
+static_assert(sizeof(struct dam_note_summary) == 160, "note summary");
+
+// Registers of one unit that the note keeps, before and after. VT-d architecture specification, chapter 11.
+struct dam_vtd_registers {
+    uint64_t rtaddr, iqa, irta, iqh, iqt;
+    uint32_t gsts, fsts, fectl, pmen;
+};
+static_assert(sizeof(struct dam_vtd_registers) == 56, "registers");
+
+// dam_note_unit.status
+enum dam_unit_status {
+    DAM_UNIT_TAKEN = 0,         // runs on our tables
+    DAM_UNIT_ABSENT = 1,        // reads all ones, or cannot be read
+    DAM_UNIT_OFF = 2,           // translation was off: left alone
+    DAM_UNIT_UNSUPPORTED = 3,   // table mode or capability not supported: left alone
+    DAM_UNIT_BROKEN_ROOT = 4,   // its root table cannot be read: left alone
+    DAM_UNIT_FAILED_BEFORE = 5, // commit failed before its root pointer was changed: old tables in use
+    DAM_UNIT_FAILED_AFTER = 6,  // commit or verify failed after that
+    DAM_UNIT_PLANNED = 7,       // audited or planned, commit not reached
+};
+
+struct dam_note_unit {
+    uint64_t register_base;
+    uint64_t cap, ecap;
+    uint32_t ver;
+    uint16_t segment;
+    uint8_t status; // enum dam_unit_status
+    uint8_t drhd_flags;
+    uint32_t requesters; // of this unit
+    uint32_t error;      // dam_err of the failing step, 0 when none
+    struct dam_vtd_registers before, after;
+    uint32_t us_translation_switch; // from writing the root pointer to the end of the first flush
+    uint32_t reserved;
+};
+static_assert(sizeof(struct dam_note_unit) == 160, "note unit");
+
+// dam_note_requester.old_kind: Old(d)
+enum dam_old_kind {
+    DAM_OLD_NONE = 0, // nothing was mapped (no second-stage table)
+    DAM_OLD_TRANSLATED = 1,
+    DAM_OLD_IDENTITY = 2, // pass-through
+    DAM_OLD_BROKEN = 3,   // context entry not usable: quarantined
+};
+
+// dam_note_requester.flags
+#define DAM_REQ_QUARANTINED (1u << 0) // blocked because its old tables were broken
+#define DAM_REQ_RMRR        (1u << 1) // has at least one firmware window
+#define DAM_REQ_CHOSEN      (1u << 2) // its policy was chosen by a word on the command line
+#define DAM_REQ_CUT         (1u << 3) // mappings were taken out: keep-out pages or broken entries
+#define DAM_REQ_NEW_DID     (1u << 4) // its domain id had to change
+#define DAM_REQ_ATS         (1u << 5) // translated requests were allowed, and are refused now
+
+struct dam_note_requester {
+    uint16_t unit; // index into the units
+    uint16_t segment;
+    uint16_t rid;     // bus 15:8, device 7:3, function 2:0
+    uint8_t policy;   // enum dam_policy in force
+    uint8_t old_kind; // enum dam_old_kind
+    uint16_t old_did, new_did;
+    uint8_t levels; // of its page table, 3 to 5; 0 when none
+    uint8_t reserved8;
+    uint16_t flags;                      // DAM_REQ_*
+    uint64_t old_root, new_root;         // physical addresses of the page-table roots
+    uint64_t old_readable, old_writable; // mapped 4-KiB pages; shared by all requesters of a domain
+    uint64_t new_readable, new_writable; // the same under our tables
+    uint64_t cut;                        // 4-KiB pages that were taken out
+    uint32_t old_tables, new_tables;     // table pages read; table pages of ours
+};
+static_assert(sizeof(struct dam_note_requester) == 80, "note requester");
+
+// A finding: something odd about the old tables, the firmware or the hardware. The engine holds no prose;
+// texts are in findings.h.
+struct dam_finding {
+    uint16_t code;    // enum dam_finding_code
+    uint8_t severity; // enum dam_severity
+    uint8_t level;    // of the table entry, 0 is the leaf level; 255 when it says nothing
+    uint16_t unit;    // 0xFFFF when it says nothing
+    uint16_t segment;
+    uint16_t rid;
+    uint16_t index;   // of the entry in its table, or other small number
+    uint32_t repeats; // how many more of the same kind were folded into this one
+    uint64_t address; // of the entry, table or register
+    uint64_t raw;     // the value found there
+    uint64_t iova;    // first I/O virtual address concerned, or 0
+};
+static_assert(sizeof(struct dam_finding) == 40, "finding");
+
+struct dam_note_range {
+    uint64_t start, end; // half-open
+};
+
+// ---- the image header -----------------------------------------------------------------------------------
+// Lies at DAM_IMAGE_HEADER_OFFSET of the stage, which is where the protected-mode part of a wrapped image
+// begins. The tool fills it in; the stage checks it.
+#define DAM_IMAGE_MAGIC         0x314D4144474D4943ull
+#define DAM_IMAGE_VERSION       1u
+#define DAM_IMAGE_HEADER_OFFSET 0x400u // from the start of the protected-mode part
+#define DAM_IMAGE_ENTRY_OFFSET  0x200u // the 64-bit entry of the boot protocol
+#define DAM_IMAGE_KERNEL_ALIGN  0x200000u
+#define DAM_SETUP_HEADER_START  0x1F1u // in boot_params and in the file
+#define DAM_SETUP_HEADER_SIZE   0x80u  // bytes kept: up to 271h, beyond the last field that loaders copy
+
+struct dam_image_header {
+    uint64_t magic;          // DAM_IMAGE_MAGIC
+    uint32_t version;        // DAM_IMAGE_VERSION
+    uint32_t size;           // sizeof(struct dam_image_header)
+    uint32_t crc32;          // of this header with this field taken as 0
+    uint32_t default_policy; // enum dam_policy
+    uint64_t stage_size;     // bytes of the stage, .bss included, from the load address
+    uint64_t kernel_offset;  // of the original protected-mode kernel, a multiple of 2 MiB
+    uint64_t kernel_size;    // bytes of it in the file
+    uint64_t kernel_init_size;
+    uint64_t pool_offset;                        // a multiple of 4 KiB
+    uint64_t pool_size;                          // bytes, a multiple of 4 KiB
+    char tool_version[16];                       // NUL-terminated
+    char kernel_version[64];                     // of the wrapped kernel, as its header tells; NUL-terminated
+    uint8_t setup_header[DAM_SETUP_HEADER_SIZE]; // the original bytes 1F1h.. of the kernel's header
+    uint64_t reserved[8];
+};
+static_assert(sizeof(struct dam_image_header) == 344, "image header");
+
+// ---- limits of the pool ---------------------------------------------------------------------------------
+#define DAM_POOL_MIN     (1024ull * 1024)
+#define DAM_POOL_DEFAULT (8ull * 1024 * 1024)
+#define DAM_POOL_MAX     (1024ull * 1024 * 1024)
+
+#endif

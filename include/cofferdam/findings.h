@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// What can be odd about the old tables, the firmware or the hardware: one list of code, severity and text.
+// The engine uses the codes alone; the tool and the console print the texts. Values are stable: add at the
+// end.
+#ifndef COFFERDAM_FINDINGS_H
+#define COFFERDAM_FINDINGS_H
+
+#include <cofferdam/abi.h>
+
+enum dam_severity {
+    DAM_INFO = 0,  // worth knowing
+    DAM_WARN = 1,  // odd, and dealt with
+    DAM_ERROR = 2, // something is not as it should be, and it costs somebody something
+};
+
+// X(constant, value, severity, text); address, raw and index mean what the text says.
+#define DAM_FINDINGS(X)                                                                                      \
+    X(DAM_F_NONE, 0, DAM_INFO, "nothing")                                                                    \
+    X(DAM_F_ACPI_CHECKSUM, 1, DAM_WARN, "ACPI table with a wrong checksum (address, raw: its signature)")    \
+    X(DAM_F_ACPI_LENGTH, 2, DAM_ERROR, "ACPI table or structure with a wrong length (address, raw: length)") \
+    X(DAM_F_ACPI_UNKNOWN, 3, DAM_INFO, "DMAR structure of unknown type, skipped (address, raw: type)")       \
+    X(DAM_F_ACPI_SCOPE, 4, DAM_WARN, "device scope that leads to no device (address, raw: path)")            \
+    X(DAM_F_ACPI_REVISION, 5, DAM_INFO, "ACPI table of an unknown revision (address, raw: revision)")        \
+    X(DAM_F_UNIT_ABSENT, 10, DAM_WARN, "unit reads all ones (address: registers)")                           \
+    X(DAM_F_UNIT_OFF, 11, DAM_WARN, "unit with translation off, left alone (raw: GSTS)")                     \
+    X(DAM_F_UNIT_MODE, 12, DAM_WARN, "unit in a table mode that is not supported, left alone (raw: RTADDR)") \
+    X(DAM_F_UNIT_DUPLICATE, 13, DAM_WARN, "two DRHD structures name the same registers (address)")           \
+    X(DAM_F_UNIT_FAULTS, 14, DAM_INFO, "the old kernel left fault status bits (raw: FSTS)")                  \
+    X(DAM_F_UNIT_PMR, 15, DAM_INFO, "protected memory regions are enabled (raw: PMEN)")                      \
+    X(DAM_F_UNIT_QUEUE_ERROR, 16, DAM_WARN, "the old invalidation queue had stopped (raw: FSTS)")            \
+    X(DAM_F_UNIT_ROOT, 17, DAM_ERROR, "root table outside known memory, unit left alone (raw: RTADDR)")      \
+    X(DAM_F_ROOT_RESERVED, 20, DAM_WARN, "root entry with reserved bits set (address, raw)")                 \
+    X(DAM_F_ROOT_POINTER, 21, DAM_ERROR, "root entry that leads outside known memory: bus dropped")          \
+    X(DAM_F_CTX_RESERVED, 22, DAM_ERROR, "context entry with reserved bits set: quarantined")                \
+    X(DAM_F_CTX_TYPE, 23, DAM_ERROR, "context entry of an unsupported type: quarantined")                    \
+    X(DAM_F_CTX_WIDTH, 24, DAM_ERROR, "context entry with an unsupported address width: quarantined")        \
+    X(DAM_F_CTX_POINTER, 25, DAM_ERROR, "context entry that leads outside known memory: quarantined")        \
+    X(DAM_F_CTX_DID, 26, DAM_WARN, "domain id beyond what the unit supports: replaced")                      \
+    X(DAM_F_DID_SHARED, 27, DAM_WARN, "one domain id with two page tables: the second one gets a new id")    \
+    X(DAM_F_PASSTHROUGH, 28, DAM_INFO, "requester was passed through untranslated")                          \
+    X(DAM_F_ATS_REFUSED, 29, DAM_INFO, "requester was allowed translated requests; they are refused now")    \
+    X(DAM_F_PT_RESERVED, 30, DAM_ERROR, "page-table entry with reserved bits set: cut out")                  \
+    X(DAM_F_PT_POINTER, 31, DAM_ERROR, "page-table entry that leads outside known memory: cut out")          \
+    X(DAM_F_PT_KEEP_OUT, 32, DAM_ERROR, "mapping into the crash region or the pool: cut out")                \
+    X(DAM_F_PT_TOO_MANY_CUTS, 33, DAM_ERROR, "too many broken mappings: requester quarantined")              \
+    X(DAM_F_PT_BUDGET, 34, DAM_ERROR, "page tables larger than the budget: requester quarantined")           \
+    X(DAM_F_PT_CHANGED, 35, DAM_WARN, "page tables changed while they were read")                            \
+    X(DAM_F_RMRR_KEEP_OUT, 40, DAM_ERROR, "firmware region overlaps the crash region or pool: refused")      \
+    X(DAM_F_RMRR_BAD, 41, DAM_WARN, "firmware region with a bad base or limit: ignored (address, raw)")      \
+    X(DAM_F_RMRR_IN_RAM, 42, DAM_WARN, "firmware region inside the old kernel's memory")                     \
+    X(DAM_F_VERIFY_REGISTER, 50, DAM_ERROR, "register does not read back as written (address, raw)")         \
+    X(DAM_F_VERIFY_CONTEXT, 51, DAM_ERROR, "context entry does not read back as written")                    \
+    X(DAM_F_VERIFY_TREE, 52, DAM_ERROR, "new page tables failed verification: requester blocked")            \
+    X(DAM_F_WAIT_TIMEOUT, 53, DAM_ERROR, "hardware did not answer in time (address: register, raw)")         \
+    X(DAM_F_CMDLINE_WORD, 60, DAM_WARN, "cofferdam.* word not understood, ignored (index: its number)")      \
+    X(DAM_F_CMDLINE_LONG, 61, DAM_WARN, "command line too long, or not terminated")                          \
+    X(DAM_F_CHOICE_UNUSED, 62, DAM_WARN, "a policy was chosen for a requester that does not exist")          \
+    X(DAM_F_NMI, 63, DAM_WARN, "a non-maskable interrupt arrived in the stage (address: rip)")               \
+    X(DAM_F_ELFCOREHDR, 64, DAM_WARN, "the ELF core headers could not be extended (raw: reason)")            \
+    X(DAM_F_ECAM, 65, DAM_INFO, "ECAM does not answer like port CF8h, not used (address)")                   \
+    X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit failed; the others were taken over")
+
+enum dam_finding_code {
+#define DAM_X(name, value, severity, text) name = value,
+    DAM_FINDINGS(DAM_X)
+#undef DAM_X
+};
+
+#endif
