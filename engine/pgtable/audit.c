@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include "pgtable/audit.h"
+
+static void report(struct pt_audit *a, uint16_t code, const struct pt_table *t, unsigned index)
+{
+    if (!a->findings)
+        return;
+    struct dam_finding f = a->about;
+    f.code = code;
+    f.level = (uint8_t)t->level;
+    f.index = (uint16_t)index;
+    f.address = t->pa.v + index * sizeof(uint64_t);
+    f.raw = t->entries[index];
+    f.iova = t->iova + index * pt_span(t->level);
+    dam_finding_add(a->findings, &f);
+}
+
+static dam_err cut(struct pt_audit *a, uint64_t iova, uint64_t size)
+{
+    struct pt_cut *last = a->last_cut;
+    if (last && last->iova + last->size == iova) {
+        last->size += size;
+        return DAM_OK;
+    }
+    if (a->cut_count == PT_MAX_CUTS)
+        return DAM_E_BROKEN;
+    void *record;
+    dam_err err = dam_arena_record(a->memory->pool, sizeof(*last), &record);
+    if (err)
+        return err;
+    struct pt_cut *c = record;
+    *c = (struct pt_cut){.iova = iova, .size = size};
+    if (last)
+        last->next = c;
+    else
+        a->cuts = c;
+    a->last_cut = c;
+    a->cut_count++;
+    return DAM_OK;
+}
+
+static dam_err on_place(void *ctx, unsigned level, uint64_t **where)
+{
+    struct pt_audit *a = ctx;
+    void *page;
+    dam_err err = dam_arena_pages(a->memory->pool, 1, &page);
+    if (err)
+        return err;
+    *where = a->placed[level] = page;
+    return DAM_OK;
+}
+
+// Whether one of the entries of a clean level-0 table leads into the range.
+static bool leads_into(const struct pt_audit *a, const uint64_t *entries, const struct dam_range *range)
+{
+    uint64_t address = dam_bits_mask(a->params->haw - 1u, DAM_PAGE_SHIFT);
+    uint64_t start = dam_align_down(range->start, DAM_PAGE_SIZE), size = range->end - start;
+    bool hit = false;
+    // Empty entries may hold any address: then the slow path, entry by entry, decides.
+    for (unsigned i = 0; i < PT_ENTRIES; i++)
+        hit |= (entries[i] & address) - start < size;
+    return hit;
+}
+
+static dam_err on_leaves(void *ctx, const struct pt_table *t, const struct pt_scan *scan, bool *each)
+{
+    struct pt_audit *a = ctx;
+    if (scan->min > scan->max)
+        return DAM_OK;
+    for (size_t i = 0; i < a->keep_out->count && !*each; i++) {
+        const struct dam_range *r = &a->keep_out->at[i];
+        if (scan->min < r->end && scan->max + DAM_PAGE_SIZE > r->start)
+            *each = leads_into(a, t->entries, r);
+    }
+    if (!*each) {
+        a->readable += t->r ? scan->readable : 0;
+        a->writable += t->w ? scan->writable : 0;
+    }
+    return DAM_OK;
+}
+
+static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e)
+{
+    struct pt_audit *a = ctx;
+    uint64_t span = pt_span(t->level), iova = t->iova + index * span;
+    bool r = t->r && e->r, w = t->w && e->w;
+    a->readable += r ? span >> DAM_PAGE_SHIFT : 0;
+    a->writable += w ? span >> DAM_PAGE_SHIFT : 0;
+    if (!r && !w)
+        return DAM_OK;
+    bool told = false;
+    for (uint64_t at = e->addr, end = e->addr + span; at < end;) {
+        const struct dam_range *k = dam_ranges_find(a->keep_out, at, end - at);
+        if (!k)
+            break;
+        uint64_t from = k->start > at ? dam_align_down(k->start, DAM_PAGE_SIZE) : at;
+        uint64_t to = k->end < end ? dam_align_up(k->end, DAM_PAGE_SIZE) : end;
+        if (!told)
+            report(a, DAM_F_PT_KEEP_OUT, t, index);
+        told = true;
+        a->cut_readable += r ? (to - from) >> DAM_PAGE_SHIFT : 0;
+        a->cut_writable += w ? (to - from) >> DAM_PAGE_SHIFT : 0;
+        dam_err err = cut(a, iova + (from - e->addr), to - from);
+        if (err)
+            return err;
+        at = to;
+    }
+    return DAM_OK;
+}
+
+static dam_err on_child(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e,
+                        const uint64_t *where)
+{
+    struct pt_audit *a = ctx;
+    struct pt_entry ours = *e;
+    ours.addr = dam_arena_pa(a->memory->pool, where).v;
+    t->entries[index] = a->format->encode(a->params, &ours, t->level);
+    return DAM_OK;
+}
+
+static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
+{
+    struct pt_audit *a = ctx;
+    report(a, why == PT_BAD_POINTER ? DAM_F_PT_POINTER : DAM_F_PT_RESERVED, t, index);
+    return cut(a, t->iova + index * pt_span(t->level), pt_span(t->level));
+}
+
+dam_err pt_audit(struct pt_audit *audit, dam_pa root)
+{
+    struct pt_visitor visitor = {.ctx = audit};
+    visitor.leaves = on_leaves;
+    visitor.leaf = on_leaf;
+    visitor.bad = on_bad;
+    if (audit->copy) {
+        visitor.place = on_place;
+        visitor.child = on_child;
+    }
+    struct pt_walk walk = {
+        .format = audit->format,
+        .params = audit->params,
+        .memory = audit->memory,
+        .visitor = &visitor,
+        .buffers = audit->buffers,
+    };
+    if (audit->copy)
+        audit->copied_root = dam_pa_of(audit->memory->pool->pa.v + audit->memory->pool->low);
+    dam_err err = pt_walk(&walk, root);
+    audit->tables = walk.tables;
+    return err;
+}
+
+dam_err pt_translate(const struct pt_format *format, const struct pt_params *params,
+                     const struct pt_memory *memory, dam_pa root, uint64_t iova, struct pt_entry *out)
+{
+    if (iova >= pt_span(params->levels))
+        return DAM_E_RANGE;
+    uint64_t table[PT_ENTRIES];
+    bool r = true, w = true;
+    dam_pa pa = root;
+    for (unsigned level = params->levels - 1u;; level--) {
+        dam_err err = pt_read_table(memory, pa, table);
+        if (err)
+            return err;
+        struct pt_entry e = format->decode(params, table[pt_index(iova, level)], level);
+        if (e.kind == PT_BAD)
+            return DAM_E_BROKEN;
+        r = r && e.r;
+        w = w && e.w;
+        if (e.kind == PT_EMPTY || (!r && !w))
+            return DAM_E_ABSENT;
+        if (e.kind == PT_LEAF) {
+            *out = (struct pt_entry){PT_LEAF, r, w, e.addr + iova % pt_span(level)};
+            return DAM_OK;
+        }
+        pa = dam_pa_of(e.addr);
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The visitor that checks a tree, counts what it maps, lists what has to be cut out of it, and may copy it on
+// the way.
+#ifndef ENGINE_PGTABLE_AUDIT_H
+#define ENGINE_PGTABLE_AUDIT_H
+
+#include "base/finding.h"
+#include "pgtable/pt.h"
+
+// IOVAs that New must not map: they lead into keep-out memory, or their entries are broken. In order,
+// disjoint.
+struct pt_cut {
+    struct pt_cut *next;
+    uint64_t iova, size;
+};
+
+// More separate cuts than this are not worth keeping the requester alive: DAM_E_BROKEN.
+#define PT_MAX_CUTS 1024u
+
+struct pt_audit {
+    const struct pt_format *format;
+    const struct pt_params *params;
+    const struct pt_memory *memory;
+    const struct dam_ranges *keep_out;
+    struct dam_finding_ring *findings; // NULL: report nothing
+    struct dam_finding about;          // unit, segment and rid of the findings
+    uint64_t *buffers;                 // PT_MAX_LEVELS pages; unused when copying
+    bool copy;                         // deep-copy the tables into the pool
+
+    // out:
+    uint64_t readable, writable;         // 4-KiB pages mapped, before the cuts
+    uint64_t cut_readable, cut_writable; // of these, inside the cuts
+    uint64_t tables;                     // table pages read
+    struct pt_cut *cuts;                 // records of the pool
+    uint32_t cut_count;
+    dam_pa copied_root; // with copy
+
+    // the visitor's own:
+    struct pt_cut *last_cut;
+    uint64_t *placed[PT_MAX_LEVELS];
+};
+
+// Checks the tree below root. DAM_E_RANGE: the root lies outside known memory. DAM_E_BUDGET. DAM_E_NOMEM.
+// DAM_E_BROKEN: more than PT_MAX_CUTS cuts.
+DAM_MUST_CHECK dam_err pt_audit(struct pt_audit *audit, dam_pa root);
+
+// Where a tree leads for one IOVA. DAM_E_ABSENT: nowhere (neither R nor W). DAM_E_RANGE: beyond the tree's
+// width, or a table outside known memory. DAM_E_BROKEN: reserved bits.
+DAM_MUST_CHECK dam_err pt_translate(const struct pt_format *format, const struct pt_params *params,
+                                    const struct pt_memory *memory, dam_pa root, uint64_t iova,
+                                    struct pt_entry *out);
+
+#endif

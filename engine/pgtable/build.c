@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#include "pgtable/pt.h"
+
+static bool owned(const struct pt_tree *tree, dam_pa pa)
+{
+    const struct dam_arena *pool = tree->memory->pool;
+    return dam_arena_ptr(pool, pa) && pa.v - pool->pa.v >= tree->own_from;
+}
+
+// ANDs (r, w) into every entry of a table and empties those that the hardware would refuse anyway, so that a
+// copy of ours never leads anywhere unknown, even if the old table changed since it was audited.
+static void push_down(const struct pt_tree *tree, uint64_t *entries, unsigned level, bool r, bool w)
+{
+    for (unsigned i = 0; i < PT_ENTRIES; i++) {
+        struct pt_entry e = tree->format->decode(&tree->params, entries[i], level);
+        bool keep = e.kind == PT_LEAF || (e.kind == PT_TABLE &&
+                                          (dam_arena_ptr(tree->memory->pool, dam_pa_of(e.addr)) ||
+                                           dam_ranges_contain(tree->memory->old_ram, e.addr, DAM_PAGE_SIZE)));
+        entries[i] = keep ? tree->format->restrict_to(entries[i], r, w) : 0;
+    }
+}
+
+static dam_err new_table(const struct pt_tree *tree, uint64_t **entries, dam_pa *pa)
+{
+    void *page;
+    dam_err err = dam_arena_pages(tree->memory->pool, 1, &page);
+    if (err)
+        return err;
+    *entries = page;
+    *pa = dam_arena_pa(tree->memory->pool, page);
+    return DAM_OK;
+}
+
+static dam_err copy_table(const struct pt_tree *tree, dam_pa from, unsigned level, bool r, bool w,
+                          uint64_t **entries, dam_pa *pa)
+{
+    dam_err err = new_table(tree, entries, pa);
+    if (!err)
+        err = pt_read_table(tree->memory, from, *entries);
+    if (!err)
+        push_down(tree, *entries, level, r, w);
+    return err;
+}
+
+dam_err pt_tree_new(struct pt_tree *tree)
+{
+    uint64_t *entries;
+    tree->own_from = tree->memory->pool->low;
+    return new_table(tree, &entries, &tree->root);
+}
+
+dam_err pt_tree_share(struct pt_tree *tree, dam_pa old_root, bool r, bool w)
+{
+    uint64_t *entries;
+    tree->own_from = tree->memory->pool->low;
+    return copy_table(tree, old_root, tree->params.levels - 1u, r, w, &entries, &tree->root);
+}
+
+// Makes *slot, an entry of `level` ≥ 1, lead to a table of this tree's own with nothing restricted on the
+// way, and returns that table.
+static dam_err descend(const struct pt_tree *tree, uint64_t *slot, unsigned level, uint64_t **child)
+{
+    const struct pt_format *f = tree->format;
+    struct pt_entry e = f->decode(&tree->params, *slot, level);
+    dam_pa pa = dam_pa_of(e.addr);
+    dam_err err = DAM_OK;
+    if (e.kind == PT_TABLE && owned(tree, pa)) {
+        *child = dam_arena_ptr(tree->memory->pool, pa);
+        if (!e.r || !e.w)
+            push_down(tree, *child, level - 1, e.r, e.w);
+    } else if (e.kind == PT_TABLE) {
+        err = copy_table(tree, pa, level - 1, e.r, e.w, child, &pa);
+    } else {
+        err = new_table(tree, child, &pa);
+        for (unsigned i = 0; !err && e.kind == PT_LEAF && i < PT_ENTRIES; i++)
+            (*child)[i] = f->split(&tree->params, *slot, level, i);
+    }
+    if (!err)
+        *slot = f->encode(&tree->params, &(struct pt_entry){PT_TABLE, true, true, pa.v}, level);
+    return err;
+}
+
+// Whether one entry of `level` can say all of the next part: a leaf of `level` at e->addr, or emptiness.
+static bool fits(const struct pt_tree *tree, uint64_t iova, uint64_t size, const struct pt_entry *e,
+                 unsigned level)
+{
+    uint64_t span = pt_span(level);
+    if (iova % span || size < span)
+        return false;
+    return e->kind == PT_EMPTY || level == 0 || ((tree->params.large >> level & 1) && e->addr % span == 0);
+}
+
+// Sets the first part of [iova, iova+size) that one entry can say, and tells how long that part is.
+static dam_err set_one(struct pt_tree *tree, uint64_t iova, uint64_t size, const struct pt_entry *e,
+                       uint64_t *done)
+{
+    const struct pt_format *f = tree->format;
+    uint64_t *table = dam_arena_ptr(tree->memory->pool, tree->root);
+    for (unsigned level = tree->params.levels - 1u;; level--) {
+        uint64_t span = pt_span(level);
+        uint64_t *slot = &table[pt_index(iova, level)];
+        if (fits(tree, iova, size, e, level)) {
+            *slot = e->kind == PT_EMPTY ? 0 : f->encode(&tree->params, e, level);
+            *done = span;
+            return DAM_OK;
+        }
+        if (e->kind == PT_EMPTY && f->decode(&tree->params, *slot, level).kind == PT_EMPTY) {
+            uint64_t rest = span - iova % span;
+            *done = rest < size ? rest : size;
+            return DAM_OK;
+        }
+        dam_err err = descend(tree, slot, level, &table);
+        if (err)
+            return err;
+    }
+}
+
+static dam_err set(struct pt_tree *tree, uint64_t iova, uint64_t size, struct pt_entry e)
+{
+    uint64_t width = pt_span(tree->params.levels);
+    if ((iova | size | e.addr) % DAM_PAGE_SIZE || iova >= width || size > width - iova)
+        return DAM_E_RANGE;
+    while (size) {
+        uint64_t done;
+        dam_err err = set_one(tree, iova, size, &e, &done);
+        if (err)
+            return err;
+        iova += done;
+        size -= done;
+        if (e.kind == PT_LEAF)
+            e.addr += done;
+    }
+    return DAM_OK;
+}
+
+dam_err pt_tree_map(struct pt_tree *tree, uint64_t iova, uint64_t addr, uint64_t size, bool r, bool w)
+{
+    uint64_t limit = 1ull << tree->params.haw;
+    if (addr >= limit || size > limit - addr)
+        return DAM_E_RANGE;
+    return set(tree, iova, size, (struct pt_entry){PT_LEAF, r, w, addr});
+}
+
+dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64_t size)
+{
+    return set(tree, iova, size, (struct pt_entry){.kind = PT_EMPTY});
+}
+
+dam_err pt_scratch_new(const struct pt_format *format, const struct pt_params *params, struct dam_arena *pool,
+                       struct pt_scratch *out)
+{
+    void *pages;
+    dam_err err = dam_arena_pages(pool, PT_MAX_LEVELS + 1, &pages);
+    if (err)
+        return err;
+    struct pt_entry e = {PT_LEAF, true, true, dam_arena_pa(pool, pages).v};
+    out->page = dam_pa_of(e.addr);
+    for (unsigned level = 0; level < PT_MAX_LEVELS; level++) {
+        uint64_t *table = (uint64_t *)pages + (size_t)(level + 1) * PT_ENTRIES;
+        for (unsigned i = 0; i < PT_ENTRIES; i++)
+            table[i] = format->encode(params, &e, level);
+        out->root[level] = dam_arena_pa(pool, table);
+        e = (struct pt_entry){PT_TABLE, true, true, out->root[level].v};
+    }
+    return DAM_OK;
+}

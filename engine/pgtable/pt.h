@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Page tables of 512 eight-byte entries: the one walker, the one builder, and what a format answers. Level 0
+// is the leaf level: its entries map 4 KiB, those of level n map 4 KiB << 9n. Formats know one entry at one
+// level; indices, ranges and levels are known here alone.
+#ifndef ENGINE_PGTABLE_PT_H
+#define ENGINE_PGTABLE_PT_H
+
+#include <cofferdam/arena.h>
+#include <cofferdam/ops.h>
+#include <cofferdam/range.h>
+
+#define PT_MAX_LEVELS 5
+#define PT_ENTRIES    512u
+
+enum pt_kind {
+    PT_EMPTY, // maps nothing
+    PT_TABLE, // leads to a table of the next lower level
+    PT_LEAF,  // maps the whole span of the entry
+    PT_BAD,   // the hardware would fault: reserved bits are set
+};
+
+struct pt_entry {
+    enum pt_kind kind;
+    bool r, w;
+    uint64_t addr; // physical: of the next table, or of the memory mapped
+};
+
+// What the hardware unit and the context say about one tree.
+struct pt_params {
+    uint8_t levels; // 3 to PT_MAX_LEVELS
+    uint8_t haw;    // host address width in bits: address bits from here up are reserved
+    uint8_t large;  // bit n: leaves at level n are supported (n ≥ 1)
+    bool snoop;     // snoop control is supported: its bit is not reserved in leaves
+    bool transient; // device TLBs are supported: the transient-mapping bit is not reserved
+};
+
+// A level-0 table at a glance: what 512 decodes would say, in one pass.
+struct pt_scan {
+    unsigned readable, writable; // entries
+    uint64_t min, max;           // lowest and highest address mapped; min > max when nothing is
+    bool bad;                    // at least one entry is PT_BAD
+};
+
+// A format: one file fills this in (at run time: the stage has no relocations, so no constant tables of
+// pointers).
+struct pt_format {
+    struct pt_entry (*decode)(const struct pt_params *p, uint64_t raw, unsigned level);
+    // entry->kind is PT_TABLE or PT_LEAF.
+    uint64_t (*encode)(const struct pt_params *p, const struct pt_entry *entry, unsigned level);
+    // The same entry with permissions ANDed by r and w; nothing else changes.
+    uint64_t (*restrict_to)(uint64_t raw, bool r, bool w);
+    // Entry `index` of the table that replaces leaf `raw` of `level` ≥ 1: the same attributes, one level
+    // down.
+    uint64_t (*split)(const struct pt_params *p, uint64_t raw, unsigned level, unsigned index);
+    void (*scan)(const struct pt_params *p, const uint64_t *entries, struct pt_scan *out);
+};
+
+// VT-d second stage (engine/pgtable/vtdss.c). VT-d architecture specification, 9.8.
+void pt_format_vtdss(struct pt_format *out);
+
+// Bytes that one entry of a level maps; bytes of the whole address space of `levels` levels.
+static inline uint64_t pt_span(unsigned level)
+{
+    return 1ull << (DAM_PAGE_SHIFT + 9 * level);
+}
+
+static inline unsigned pt_index(uint64_t iova, unsigned level)
+{
+    return (unsigned)(iova >> (DAM_PAGE_SHIFT + 9 * level)) & (PT_ENTRIES - 1);
+}
+
+// ---- where tables may lie, and what reading them may cost ------------------------------------------------
+struct pt_budget {
+    uint64_t tables;      // pages left
+    uint64_t deadline_us; // by the clock of the ops
+};
+
+struct pt_memory {
+    const struct dam_ops *ops;
+    const struct dam_ranges *old_ram; // tables of the old kernel lie here
+    struct dam_arena *pool;           // or here, when they are ours
+    struct pt_budget *budget;         // NULL: none (tables of ours)
+};
+
+// Reads one table page from old memory or from the pool. DAM_E_RANGE: outside both. DAM_E_BUDGET.
+DAM_MUST_CHECK dam_err pt_read_table(const struct pt_memory *mem, dam_pa pa, uint64_t *entries);
+
+// ---- the walker ------------------------------------------------------------------------------------------
+// One table on the way down.
+struct pt_table {
+    unsigned level;
+    dam_pa pa;
+    uint64_t iova;     // first one that the table maps
+    uint64_t *entries; // the copy that was read: old memory is read once
+    bool r, w;         // permissions on the way to here, ANDed
+};
+
+enum pt_bad {
+    PT_BAD_RESERVED, // reserved bits
+    PT_BAD_POINTER,  // next table outside known memory
+};
+
+// Any member that returns an error ends the walk with it.
+struct pt_visitor {
+    void *ctx;
+    // Where the copy of a table about to be read shall go (4 KiB). NULL: the walker's own buffers.
+    dam_err (*place)(void *ctx, unsigned level, uint64_t **where);
+    // A level-0 table without bad entries. *each = true asks for leaf() of every entry as well.
+    dam_err (*leaves)(void *ctx, const struct pt_table *t, const struct pt_scan *scan, bool *each);
+    dam_err (*leaf)(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e);
+    // A child table has been read into `where`, before anything in it is visited. May be NULL.
+    dam_err (*child)(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e,
+                     const uint64_t *where);
+    dam_err (*bad)(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why);
+};
+
+struct pt_walk {
+    const struct pt_format *format;
+    const struct pt_params *params;
+    const struct pt_memory *memory;
+    const struct pt_visitor *visitor;
+    uint64_t *buffers; // PT_MAX_LEVELS pages for the walker's copies; unused when the visitor places them
+    uint64_t tables;   // out: table pages read
+};
+
+// Visits every entry below root that is not empty, in the order of the IOVAs. The level goes down at each
+// step, so there are no loops. DAM_E_RANGE: the root itself lies outside known memory. DAM_E_BUDGET.
+DAM_MUST_CHECK dam_err pt_walk(struct pt_walk *walk, dam_pa root);
+
+// ---- the builder -----------------------------------------------------------------------------------------
+// A tree of ours. Tables from `own_from` of the pool up belong to it alone and are edited in place; any other
+// table that is in the way is copied first, with the permissions of its parent pushed down into it.
+struct pt_tree {
+    const struct pt_format *format;
+    struct pt_params params;
+    const struct pt_memory *memory;
+    uint64_t own_from; // bytes, as pool->low counts
+    dam_pa root;
+};
+
+// An empty tree, root table allocated. DAM_E_NOMEM.
+DAM_MUST_CHECK dam_err pt_tree_new(struct pt_tree *tree);
+// The tree below old_root seen through (r, w): a copy of the root table, all else shared. Entries that the
+// hardware would refuse are emptied in the copy. DAM_E_NOMEM, DAM_E_RANGE, DAM_E_BUDGET.
+DAM_MUST_CHECK dam_err pt_tree_share(struct pt_tree *tree, dam_pa old_root, bool r, bool w);
+// Maps [iova, iova+size) to addr with (r, w), replacing what was there, with the largest leaves that fit.
+// iova, addr and size are multiples of 4 KiB, and the range lies inside the tree's width (else DAM_E_RANGE).
+DAM_MUST_CHECK dam_err pt_tree_map(struct pt_tree *tree, uint64_t iova, uint64_t addr, uint64_t size, bool r,
+                                   bool w);
+// Empties [iova, iova+size).
+DAM_MUST_CHECK dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64_t size);
+
+// Tables in which every IOVA leads to one zeroed page, readable and writable: level n is root[n]; one page a
+// level.
+struct pt_scratch {
+    dam_pa page;
+    dam_pa root[PT_MAX_LEVELS];
+};
+DAM_MUST_CHECK dam_err pt_scratch_new(const struct pt_format *format, const struct pt_params *params,
+                                      struct dam_arena *pool, struct pt_scratch *out);
+
+#endif

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "pgtable/pt.h"
+
+#include <string.h>
+
+// The clock is read once for so many tables: reading it costs about as much as a table does.
+#define CLOCK_EVERY 64u
+
+static dam_err spend(const struct pt_memory *mem)
+{
+    struct pt_budget *b = mem->budget;
+    if (!b)
+        return DAM_OK;
+    if (b->tables == 0)
+        return DAM_E_BUDGET;
+    b->tables--;
+    if (b->tables % CLOCK_EVERY == 0 && dam_clock_us(mem->ops) > b->deadline_us)
+        return DAM_E_BUDGET;
+    return DAM_OK;
+}
+
+dam_err pt_read_table(const struct pt_memory *mem, dam_pa pa, uint64_t *entries)
+{
+    const void *own = mem->pool ? dam_arena_ptr(mem->pool, pa) : NULL;
+    if (own) {
+        if (pa.v % DAM_PAGE_SIZE || pa.v - mem->pool->pa.v + DAM_PAGE_SIZE > mem->pool->low)
+            return DAM_E_RANGE;
+        memcpy(entries, own, DAM_PAGE_SIZE);
+        return DAM_OK;
+    }
+    if (!dam_ranges_contain(mem->old_ram, pa.v, DAM_PAGE_SIZE))
+        return DAM_E_RANGE;
+    dam_err err = spend(mem);
+    return err ? err : dam_mem_read(mem->ops, pa, entries, DAM_PAGE_SIZE);
+}
+
+// Reads the table at pa to where the visitor wants it.
+static dam_err read_placed(struct pt_walk *walk, dam_pa pa, unsigned level, uint64_t **entries)
+{
+    const struct pt_visitor *v = walk->visitor;
+    if (v->place) {
+        dam_err err = v->place(v->ctx, level, entries);
+        if (err)
+            return err;
+    } else {
+        *entries = walk->buffers + (size_t)level * PT_ENTRIES;
+    }
+    dam_err err = pt_read_table(walk->memory, pa, *entries);
+    if (!err)
+        walk->tables++;
+    return err;
+}
+
+static dam_err visit_leaf_table(struct pt_walk *walk, const struct pt_table *t)
+{
+    const struct pt_visitor *v = walk->visitor;
+    struct pt_scan scan;
+    walk->format->scan(walk->params, t->entries, &scan);
+    bool each = true;
+    if (!scan.bad) {
+        each = false;
+        dam_err err = v->leaves(v->ctx, t, &scan, &each);
+        if (err)
+            return err;
+    }
+    for (unsigned i = 0; each && i < PT_ENTRIES; i++) {
+        struct pt_entry e = walk->format->decode(walk->params, t->entries[i], 0);
+        dam_err err = e.kind == PT_LEAF  ? v->leaf(v->ctx, t, i, &e)
+                      : e.kind == PT_BAD ? v->bad(v->ctx, t, i, PT_BAD_RESERVED)
+                                         : DAM_OK;
+        if (err)
+            return err;
+    }
+    return DAM_OK;
+}
+
+// Looks at entry `index` of t, above the leaf level. *down: a child table was read and is to be visited next.
+static dam_err visit_entry(struct pt_walk *walk, const struct pt_table *t, unsigned index,
+                           struct pt_table *child, bool *down)
+{
+    const struct pt_visitor *v = walk->visitor;
+    struct pt_entry e = walk->format->decode(walk->params, t->entries[index], t->level);
+    *down = false;
+    switch (e.kind) {
+    case PT_EMPTY:
+        return DAM_OK;
+    case PT_BAD:
+        return v->bad(v->ctx, t, index, PT_BAD_RESERVED);
+    case PT_LEAF:
+        return v->leaf(v->ctx, t, index, &e);
+    case PT_TABLE:
+        break;
+    }
+    *child = (struct pt_table){
+        .level = t->level - 1,
+        .pa = dam_pa_of(e.addr),
+        .iova = t->iova + index * pt_span(t->level),
+        .r = t->r && e.r,
+        .w = t->w && e.w,
+    };
+    dam_err err = read_placed(walk, child->pa, child->level, &child->entries);
+    if (err == DAM_E_RANGE)
+        return v->bad(v->ctx, t, index, PT_BAD_POINTER);
+    if (!err && v->child)
+        err = v->child(v->ctx, t, index, &e, child->entries);
+    *down = !err;
+    return err;
+}
+
+dam_err pt_walk(struct pt_walk *walk, dam_pa root)
+{
+    struct pt_table stack[PT_MAX_LEVELS];
+    unsigned next[PT_MAX_LEVELS];
+    unsigned top = walk->params->levels - 1u, level = top;
+    stack[top] = (struct pt_table){.level = top, .pa = root, .r = true, .w = true};
+    next[top] = 0;
+    dam_err err = read_placed(walk, root, top, &stack[top].entries);
+    while (!err) {
+        if (level == 0) {
+            err = visit_leaf_table(walk, &stack[0]);
+            level = 1;
+        } else if (next[level] == PT_ENTRIES) {
+            if (level == top)
+                break;
+            level++;
+        } else {
+            bool down;
+            err = visit_entry(walk, &stack[level], next[level]++, &stack[level - 1], &down);
+            if (!err && down)
+                next[--level] = 0;
+        }
+    }
+    return err;
+}
