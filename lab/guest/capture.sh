@@ -1,0 +1,28 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: MIT
+# The capture kernel's init: write /proc/vmcore, flattened, to the raw dump disk, say how it went, power off.
+/bin/busybox mkdir -p /proc /sys /dev /tmp /sbin /usr/bin
+/bin/busybox --install -s /bin
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t devtmpfs none /dev 2>/dev/null
+
+# Through the kernel's log (level 1, printk.devkmsg=on), so that kernel messages cannot cut a line in two.
+say() { echo "<1>LAB: $*" >/dev/kmsg; }
+
+. /lab.conf # CAPTURE_MODULES
+say "capture up"
+for m in $CAPTURE_MODULES; do
+  insmod "/lib/modules/$m" 2>/tmp/err || say "module $m: $(cat /tmp/err)"
+done
+n=0
+while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+[ -e /proc/vmcore ] || say "no /proc/vmcore"
+say "dump begins"
+makedumpfile -F -l -d 31 /proc/vmcore 2>/tmp/dump.log >/dev/vda
+rc=$?
+sync
+[ $rc = 0 ] || tail -n 5 /tmp/dump.log | while read -r line; do say "makedumpfile $line"; done
+# The runner stops the machine when it reads this line: nothing after it is measured.
+say "dump ends $rc"
+poweroff -f

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""One crash from power-on to the end of the dump. Drives the machine; leaves the figures to measure.py."""
+import os
+import shutil
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import assets, dump
+from .paths import RUNS, LabError
+from .qemu import DEVICES, FIRMWARE_OVMF, STORM_EVENTS, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
+from .scenarios import Scenario
+from .serial import SerialReader
+from .trace import TraceReader
+
+SETTLE_S = 0.4  # the other processors run on for a moment after the panic line
+LIMIT_S = {"boot": 180, "load": 120, "dma": 60, "panic": 30, "hand-over": 90, "dump": 180}
+FRAMES_PER_S = 20
+MAX_FRAMES = 20 * 600
+UNEXPECTED = {"failed": r"LAB: failed: (.*)", "panic": r"Kernel panic - not syncing: (.*)"}
+
+
+@dataclass
+class Record:
+    """What was seen of one crash. Times are host seconds; None where the moment never came."""
+
+    folder: Path
+    panic: float | None = None
+    first_line: float | None = None  # of the capture kernel
+    hand_over: float | None = None  # moment of the first picture
+    hand_over_text: str = ""
+    end: float | None = None
+    guest_status: int | None = None
+    problem: str = ""
+    paused: list[tuple[float, float]] = field(default_factory=list)
+    before: GuestMemory | None = None
+    after: GuestMemory | None = None
+    lines: list[tuple[float, str]] = field(default_factory=list)
+    trace: TraceReader | None = None
+
+    def close(self) -> None:
+        """Gives back the pictures of memory."""
+        for memory in (self.before, self.after):
+            if memory:
+                memory.close()
+
+
+class Traffic(threading.Thread):
+    """Sends a bounded number of small frames, all different, to each of the guest's network cards."""
+
+    def __init__(self, sockets: list[socket.socket]):
+        super().__init__(daemon=True)
+        self._sockets = sockets
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Thread body."""
+        for number in range(MAX_FRAMES):
+            if self.stop.wait(1 / FRAMES_PER_S):
+                return
+            for sock in self._sockets:
+                try:
+                    sock.send(_frame(number))
+                except OSError:
+                    pass  # the guest is paused or gone, and a lost frame is what networks do
+
+
+def _frame(number: int) -> bytes:
+    """Returns an Ethernet broadcast frame with a UDP datagram to the discard port (RFC 768, 791, 863)."""
+    payload = b"LEFTOVER DMA %08d " % number * 20
+    udp = b"\0\x09\0\x09" + (8 + len(payload)).to_bytes(2, "big") + b"\0\0" + payload
+    address = b"\x0a\0\2\1" + b"\xff\xff\xff\xff"
+    head = bytearray(b"\x45\0" + (20 + len(udp)).to_bytes(2, "big") + b"\0\0\0\0\x40\x11\0\0" + address)
+    total = sum(int.from_bytes(head[n : n + 2], "big") for n in range(0, 20, 2))
+    head[10:12] = (~(total % 0xFFFF) & 0xFFFF).to_bytes(2, "big")
+    return b"\xff" * 6 + b"\x52\x54\0\0\0\1" + b"\x08\0" + bytes(head) + udp
+
+
+def _firmware(scenario: Scenario, folder: Path) -> list[str]:
+    if scenario.firmware == "seabios":
+        return []
+    code, variables = FIRMWARE_OVMF
+    if not os.path.exists(code):
+        raise LabError(f"{code} is missing: install ovmf")
+    own = folder / "vars.fd"
+    shutil.copyfile(variables, own)
+    return ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
+            "-drive", f"if=pflash,format=raw,unit=1,file={own}"]
+
+
+def _nvme_disk(folder: Path) -> Path:
+    path = folder / "nvme.img"
+    path.write_bytes(bytes(n * 167 + 13 & 0xFF for n in range(4096)) * 2048)  # 8 MiB, no page of zeros
+    return path
+
+
+def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
+    cpu = "max" if scenario.la57 else "max,la57=off"
+    cpu += f",{scenario.cpu_options}" if scenario.cpu_options else ""
+    line = f"console=ttyS0,115200 printk.devkmsg=on crashkernel={scenario.crashkernel} {scenario.primary}"
+    argv = ["qemu-system-x86_64", "-machine", "q35,memory-backend=ram", "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", "2",
+            "-m", scenario.memory, "-object", f"memory-backend-file,id=ram,size={scenario.memory},mem-path=/proc/self/fd/{{ram}},share=on",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-chardev", "socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control",
+            "-chardev", "socket,id=ser,fd={serial}", "-serial", "chardev:ser",
+            "-D", "/proc/self/fd/{trace}", "-d", "guest_errors", "-msg", "timestamp=on"]
+    for event in TRACE_EVENTS:
+        argv += ["-trace", f"enable={event}"] if event not in STORM_EVENTS else []
+    argv += _firmware(scenario, folder)
+    argv += ["-kernel", str(vmlinuz), "-initrd", str(folder / "initrd"), "-append", line]
+    if scenario.iommu:
+        argv += ["-device", scenario.iommu]  # before every other device: they look for it when they are made
+    argv += ["-drive", f"if=none,id=dump,format=raw,file={folder / 'disk'},cache=unsafe", "-device", "virtio-blk-pci,drive=dump"]
+    for device in scenario.devices:
+        argv += [a.replace("{nvme}", str(folder / "nvme.img")) for a in DEVICES[device]]
+    return argv
+
+
+def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
+    """Makes everything a run needs; returns its folder and QEMU's command line."""
+    folder = RUNS / scenario.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    kern = assets.kernel(scenario.kernel)
+    image = kern.vmlinuz
+    if scenario.cofferdam:
+        image = folder / "wrapped"
+        assets.wrap(kern.vmlinuz, image, ["--policy", scenario.policy, *scenario.wrap.split()])
+    modules = kern.tree.order([m for d in scenario.devices for m in assets.PRIMARY_MODULES[d]])
+    conf = {
+        "PRIMARY_MODULES": " ".join(modules),
+        "KEXEC_FLAGS": " ".join([{"kexec_load": "-c", "kexec_file_load": "-s"}[scenario.loader], *scenario.kexec_options.split()]),
+        "CAPTURE_CMDLINE": f"console=ttyS0,115200 earlyprintk=ttyS0,115200 printk.devkmsg=on {scenario.capture}",
+        "DEVICES": " ".join(scenario.devices),
+        "DMA_SECONDS": str(scenario.dma_seconds),
+    }
+    assets.primary_initrd(kern, folder / "initrd", image, conf)
+    dump.make_disk(folder / "disk")
+    if "nvme" in scenario.devices:
+        _nvme_disk(folder)
+    argv = _arguments(scenario, kern.vmlinuz, folder)
+    (folder / "qemu.cmd").write_text(" ".join(argv) + "\n")
+    return folder, argv
+
+
+class Crash:
+    """Follows one machine along its serial line."""
+
+    def __init__(self, scenario: Scenario, folder: Path, argv: list[str], progress):
+        self.scenario, self.argv, self.progress = scenario, argv, progress
+        self.record = Record(folder)
+
+    def run(self) -> Record:
+        """Returns the record; raises LabError when the machine never came as far as the crash."""
+        memory = GuestMemory(memory_bytes(self.scenario.memory))
+        machine, traffic = None, None
+        try:
+            nets = sum("netdev" in a for d in self.scenario.devices for a in DEVICES[d] if a == "-netdev")
+            machine = Machine(self.argv, memory, self.record.folder / "qemu.log", 2 if nets else 0)
+            self.record.trace = TraceReader(machine.trace_fd)
+            self.record.trace.start()
+            self.serial = SerialReader(machine.serial, self.record.folder / "serial.log")
+            self.serial.start()
+            traffic = Traffic(machine.net)
+            traffic.start()
+            self._to_the_crash(machine)
+            self._to_the_dump(machine)
+        finally:
+            if traffic:
+                traffic.stop.set()
+                traffic.join()
+            if machine:
+                machine.close()
+            memory.close()
+        self.record.lines = self.serial.lines
+        return self.record
+
+    def _must(self, machine: Machine, stage: str, pattern: str, also_fine: bool = False):
+        """Waits for a line that has to come; says in one line what came, or did not come, in its place."""
+        got = self.serial.wait({"wanted": pattern} if also_fine else {"wanted": pattern, **UNEXPECTED}, LIMIT_S[stage])
+        if got and got[0] == "wanted":
+            return got
+        log = self.record.folder / "serial.log"
+        if got:
+            raise LabError(f"{stage}: the first kernel {'gave up' if got[0] == 'failed' else 'panicked'}: {got[1].group(1)} ({log})")
+        if machine.process.poll() is not None:
+            raise LabError(f"{stage}: QEMU ended: {machine.last_words()} ({log})")
+        raise LabError(f"{stage}: nothing within {LIMIT_S[stage]} s ({log})")
+
+    def _to_the_crash(self, machine: Machine) -> None:
+        self.progress("booting the first kernel")
+        self._must(machine, "boot", r"LAB: primary up")
+        self.progress("loading the capture kernel with kexec -p")
+        self._must(machine, "load", r"LAB: loaded")
+        self._must(machine, "dma", r"LAB: dma running")
+        self.progress("devices are doing DMA; crashing")
+        self._must(machine, "dma", r"LAB: crash now")
+        for event in STORM_EVENTS:
+            machine.qmp("trace-event-set-state", name=event, enable=True)
+        self.record.panic = self._must(machine, "panic", r"Kernel panic - not syncing: sysrq triggered crash", also_fine=True)[2]
+
+    def _to_the_dump(self, machine: Machine) -> None:
+        """From here on nothing raises for what the guest does: a capture kernel that dies is a result."""
+        record = self.record
+        if not self._hand_over():
+            return
+        self._settle()
+        record.before = self._picture(machine)
+        record.hand_over = record.paused[-1][0]
+        self.progress("hand-over; picture of memory taken; the capture kernel dumps")
+        got = self.serial.wait({"first": r"\bLinux version ", "ends": r"LAB: dump ends (\d+)", **UNEXPECTED}, LIMIT_S["dump"])
+        if got and got[0] == "first":
+            record.first_line = got[2]
+            got = self.serial.wait({"ends": r"LAB: dump ends (\d+)", **UNEXPECTED}, LIMIT_S["dump"])
+        record.end = got[2] if got else time.time()
+        if got and got[0] == "ends":
+            record.guest_status = int(got[1].group(1))
+        else:
+            record.problem = f"the capture kernel failed: {got[1].group(1)}" if got else f"no dump within {LIMIT_S['dump']} s of the hand-over"
+        if machine.process.poll() is None:
+            record.after = self._picture(machine)
+        else:
+            record.problem = f"QEMU ended early: {machine.last_words()}"
+
+    def _hand_over(self) -> bool:
+        """Waits for the moment of the first picture: the stage's last line, or else the capture kernel's first."""
+        first = r"early console in|\bLinux version "
+        patterns = {"stage": r"cofferdam: hand-over: (.*)", "kernel": first} if self.scenario.cofferdam else {"kernel": first}
+        got = self.serial.wait(patterns, LIMIT_S["hand-over"])
+        if got is None:
+            self.record.problem = f"nothing on the console within {LIMIT_S['hand-over']} s of the panic"
+            self.record.end = time.time()
+            return False
+        if got[0] == "stage":
+            self.record.hand_over_text = got[1].group(1)
+        else:
+            self.record.first_line = got[2]
+        return True
+
+    def _settle(self) -> None:
+        left = self.record.panic + SETTLE_S - time.time()
+        if left > 0:
+            time.sleep(left)
+
+    def _picture(self, machine: Machine) -> GuestMemory:
+        """Pauses the machine, copies its memory, lets it run on; the pause is not counted in any figure."""
+        start = time.time()
+        machine.qmp("stop")
+        copy = machine.memory.copy()
+        if self.record.before is None:
+            machine.qmp("cont")
+        self.record.paused.append((start, time.time()))
+        return copy

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Turns what was seen of one crash into figures. What each figure means is in lab/README.md."""
+import re
+
+from . import dump, policycheck
+from .crash import Record
+from .scenarios import Scenario
+from .trace import count, translations
+from .vtdread import Tables
+
+MIB = 1 << 20
+_IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
+Span = tuple[int, int]
+
+
+def _spans(texts: list[str], kind: str) -> list[Span]:
+    found = [_IOMEM.search(t) for t in texts]
+    return [(int(m.group(2), 16), int(m.group(3), 16) + 1) for m in found if m and m.group(4) == kind]
+
+
+def _without(spans: list[Span], holes: list[Span]) -> list[Span]:
+    for low, high in holes:
+        spans = [piece for start, end in spans for piece in ((start, min(end, low)), (max(start, high), end)) if piece[0] < piece[1]]
+    return spans
+
+
+def _memory_figures(record: Record, old_memory: list[Span], old: Tables | None) -> dict:
+    if not record.before or not record.after:
+        return {}
+    changed = record.after.changed_pages(record.before, old_memory)
+    out: dict = {"old_pages_changed": len(changed), "changed_pages": [f"0x{page:x}" for page in changed[:2000]]}
+    if old:
+        allowed = old.writable_pages()
+        stray = [page for page in changed if page not in allowed]
+        out["pages_no_device_could_write"] = len(stray)
+        out["stray_pages"] = [f"0x{page:x}" for page in stray[:200]]
+    return out
+
+
+def _tables(record: Record, when: float | None) -> Tables | None:
+    if record.before is None or when is None:
+        return None
+    root = record.trace.root_before(when)
+    if root is None or root[1]:
+        return None  # none was ever set, or scalable mode, which this reader does not know
+    return Tables(record.before.read, root[0])
+
+
+def _trace_figures(scenario: Scenario, record: Record, walls: list[Span], old: Tables | None, new: Tables | None) -> dict:
+    crash = record.trace.total(record.panic, record.end)
+    after = record.trace.total(record.hand_over, record.end)
+    seen = translations(after)
+    scratch = policycheck.scratch_page(old, new) if old and new and scenario.cofferdam and scenario.policy == "scratch" else None
+    reached = sum(n for (_, _, target, _), n in seen.items()
+                  if target != scratch and any(start <= target < end for start, end in walls))
+    sources: dict[str, int] = {}
+    for (source, *_), n in seen.items():
+        sources[f"{source:04x}"] = sources.get(f"{source:04x}", 0) + n
+    regions = {text[8:].decode(errors="replace"): n for text, n in crash.items() if text.startswith(b"invalid ")}
+    return {
+        "faults_recorded": count(crash, "vtd_dmar_fault"),
+        "faults_silent": count(crash, "vtd_fault_disabled"),
+        "translation_off_s": round(record.trace.off_seconds(record.panic, record.end, record.paused), 4),
+        "translated_accesses": sum(seen.values()),
+        "translated_by_requester": sources,
+        "crash_region_dma": reached,
+        "refused_accesses": regions,
+        "trace_clipped": record.trace.clipped,
+        **({"wrong_translations": policycheck.wrong_translations(scenario.policy, old, new, seen)}
+           if old and new and scenario.cofferdam else {}),
+    }
+
+
+def _time_figures(record: Record) -> dict:
+    def span(start: float | None, end: float | None) -> float | None:
+        if start is None or end is None:
+            return None
+        rest = sum(max(0.0, min(b, end) - max(a, start)) for a, b in record.paused)
+        return round(end - start - rest, 2)
+
+    return {"s_panic_to_hand_over": span(record.panic, record.hand_over),
+            "s_hand_over_to_dump": span(record.hand_over, record.end),
+            "s_panic_to_dump": span(record.panic, record.end)}
+
+
+def _stage_figures(record: Record) -> dict:
+    lines = [text.split("cofferdam: ", 1)[1] for _, text in record.lines if "cofferdam: " in text]
+    copied = [text for _, text in record.lines if "translation tables from previous kernel" in text]
+    return {"stage_lines": lines, "hand_over": record.hand_over_text, "linux_says": copied[-1].split("DMAR: ")[-1] if copied else ""}
+
+
+def figures(scenario: Scenario, record: Record) -> dict:
+    """Returns every figure of one run as plain data."""
+    texts = [text for _, text in record.lines]
+    walls = _spans(texts, "Crash kernel")
+    ram = [(max(start, MIB), end) for start, end in _spans(texts, "System RAM") if end > MIB]
+    old_memory = _without(ram, walls)
+    out: dict = {"old_memory_pages": sum(end - start for start, end in old_memory) // 4096,
+                 "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in walls], "problem": record.problem}
+    old = _tables(record, record.panic)
+    new = _tables(record, record.hand_over)
+    out.update(_stage_figures(record))
+    out.update(_time_figures(record))
+    out.update(_memory_figures(record, old_memory, old))
+    if record.hand_over is not None and record.end is not None:
+        out.update(_trace_figures(scenario, record, walls, old, new))
+    if scenario.cofferdam and old and new:
+        wrong = policycheck.problems(scenario.policy, old, new, walls) if new.root != old.root else ["the root table was not replaced"]
+        out["tables_follow_policy"], out["table_problems"] = not wrong, wrong
+    if old:
+        out["requesters"] = len(old.contexts)
+        out["old_mapped_ranges"] = sum(len(old.leaves(s)) for s in old.contexts)
+    out["took_over"] = bool(old and new and new.root != old.root)
+    out.update(dump.examine(record.folder / "disk", record.folder, record.guest_status))
+    return out

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""One QEMU process: its memory, its monitor, its serial line and its trace, all over inherited descriptors.
+
+No path and no port is shared with anything else on the machine, and nothing is left behind when it dies.
+"""
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from .paths import LabError
+
+FOUR_GIB = 1 << 32
+CHUNK = 4 << 20
+Q35_LOW_MAX = 0x80000000  # QEMU's q35 puts at most this much below 4 GiB once memory reaches 2.75 GiB
+FIRMWARE_OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
+TRACE_EVENTS = ("vtd_dmar_translate", "vtd_dmar_fault", "vtd_fault_disabled", "vtd_dmar_enable", "vtd_reg_dmar_root")
+STORM_EVENTS = TRACE_EVENTS[:1]  # switched on only when the crash comes: of no interest before
+DEVICES = {
+    "hda": ["-audiodev", "none,id=a0", "-device", "intel-hda,id=hda", "-device", "hda-duplex,audiodev=a0"],
+    "rtl8139": ["-netdev", "dgram,id=n0,local.type=fd,local.str={net0}", "-device", "rtl8139,netdev=n0,romfile="],
+    "e1000e": ["-netdev", "dgram,id=n1,local.type=fd,local.str={net1}", "-device", "e1000e,netdev=n1,romfile="],
+    "nvme": ["-drive", "if=none,id=nv0,format=raw,file={nvme},cache=unsafe,throttling.bps-read=20000",
+             "-device", "nvme,drive=nv0,serial=lab"],
+    "uhci": ["-device", "piix3-usb-uhci,id=uhci", "-device", "usb-tablet,bus=uhci.0"],
+    "ehci": ["-device", "usb-ehci,id=ehci", "-device", "usb-mouse,bus=ehci.0"],
+}
+
+
+def memory_bytes(text: str) -> int:
+    """Returns "2G" or "512M" in bytes."""
+    return int(text[:-1]) << {"G": 30, "M": 20}[text[-1]]
+
+
+class GuestMemory:
+    """Guest RAM as an anonymous file: QEMU maps it shared, the runner reads it. Addresses are guest-physical."""
+
+    def __init__(self, size: int):
+        self.size = size
+        self.fd = os.memfd_create("guest-ram")
+        os.truncate(self.fd, size)
+        self.low = size if size < 0xB0000000 else Q35_LOW_MAX
+
+    def ranges(self) -> list[tuple[int, int, int]]:
+        """Returns (first address, end address, offset in the file) of each piece of RAM."""
+        pieces = [(0, self.low, 0)]
+        if self.size > self.low:
+            pieces.append((FOUR_GIB, FOUR_GIB + self.size - self.low, self.low))
+        return pieces
+
+    def read(self, address: int, length: int) -> bytes | None:
+        """Returns guest memory, or None when the range is not all RAM."""
+        for start, end, offset in self.ranges():
+            if start <= address and address + length <= end:
+                return os.pread(self.fd, length, offset + address - start)
+        return None
+
+    def _extents(self) -> list[tuple[int, int]]:
+        """Returns the (start, end) file ranges that hold data: untouched guest memory stays untouched."""
+        found, at = [], 0
+        while at < self.size:
+            try:
+                start = os.lseek(self.fd, at, os.SEEK_DATA)
+            except OSError:  # nothing but a hole up to the end
+                break
+            at = os.lseek(self.fd, start, os.SEEK_HOLE)
+            found.append((start, at))
+        return found
+
+    def copy(self) -> "GuestMemory":
+        """Returns a private copy of what the guest has touched. The machine must be paused."""
+        twin = GuestMemory(self.size)
+        for start, end in self._extents():
+            for at in range(start, end, CHUNK):
+                os.pwrite(twin.fd, os.pread(self.fd, min(CHUNK, end - at), at), at)
+        return twin
+
+    def changed_pages(self, before: "GuestMemory", spans: list[tuple[int, int]]) -> list[int]:
+        """Returns the guest-physical pages within spans (start, end) that differ from an earlier copy."""
+        found = []
+        for span_start, span_end in spans:
+            for start, end, offset in self.ranges():
+                first, last = max(start, span_start), min(end, span_end)
+                for at in range(first, last, CHUNK):
+                    length = min(CHUNK, last - at)
+                    here = at - start + offset
+                    old, new = os.pread(before.fd, length, here), os.pread(self.fd, length, here)
+                    if old == new:
+                        continue
+                    found += [at + page for page in range(0, length, 4096) if old[page : page + 4096] != new[page : page + 4096]]
+        return found
+
+    def close(self) -> None:
+        """Gives the memory back once QEMU is gone too."""
+        os.close(self.fd)
+
+
+class Machine:
+    """A running QEMU. Every wait has a deadline; close() always leaves no process behind."""
+
+    def __init__(self, argv: list[str], memory: GuestMemory, log: Path, nets: int):
+        self.memory = memory
+        self.net = []
+        ours, theirs = [], []
+        for _ in range(2):
+            a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            ours.append(a)
+            theirs.append(b)
+        for _ in range(nets):
+            a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            a.setblocking(False)
+            self.net.append(a)
+            theirs.append(b)
+        self.trace_fd, trace_w = os.pipe()
+        self._qmp, self.serial = ours
+        fds = {"qmp": theirs[0].fileno(), "serial": theirs[1].fileno(), "trace": trace_w, "ram": memory.fd}
+        fds.update({f"net{n}": s.fileno() for n, s in enumerate(theirs[2:])})
+        argv = [_fill(a, fds) for a in argv]
+        self._log = log
+        try:
+            with log.open("wb") as err:
+                self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err,
+                                                pass_fds=list(fds.values()))
+        except FileNotFoundError:
+            raise LabError(f"{argv[0]} is not installed") from None
+        finally:
+            os.close(trace_w)
+            for s in theirs:
+                s.close()
+        self._pending = b""
+        self._qmp_ready = False
+
+    def last_words(self) -> str:
+        """Returns the last line QEMU itself printed."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "no message"
+
+    def _message(self, deadline: float) -> dict:
+        while b"\n" not in self._pending:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._qmp], [], [], left)[0]:
+                raise LabError("QEMU's monitor does not answer")
+            data = self._qmp.recv(65536)
+            if not data:
+                raise LabError(f"QEMU ended early: {self.last_words()}")
+            self._pending += data
+        line, self._pending = self._pending.split(b"\n", 1)
+        return json.loads(line)
+
+    def qmp(self, command: str, timeout: float = 60, **arguments) -> object:
+        """Sends one monitor command and returns what it answers."""
+        deadline = time.monotonic() + timeout
+        if not self._qmp_ready:
+            self._message(deadline)
+            self._qmp_ready = True
+            self.qmp("qmp_capabilities", timeout)
+        request: dict = {"execute": command}
+        if arguments:
+            request["arguments"] = arguments
+        self._qmp.sendall(json.dumps(request).encode() + b"\n")
+        while True:
+            answer = self._message(deadline)
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise LabError(f"QEMU refused {command}: {answer['error'].get('desc')}")
+
+    def close(self) -> None:
+        """Kills this QEMU, and only it, and waits for its end."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=30)
+        for s in (self._qmp, self.serial, *self.net):
+            s.close()
+        os.close(self.trace_fd)
+
+
+def _fill(text: str, fds: dict[str, int]) -> str:
+    for name, fd in fds.items():
+        text = text.replace("{" + name + "}", str(fd))
+    return text

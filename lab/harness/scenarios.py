@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Reads scenarios.toml: defaults, scenarios, the matrix multiplied out. Unknown keys and names are refused."""
+import itertools
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from .paths import SCENARIOS, LabError
+from .qemu import DEVICES
+
+POLICIES = ("freeze", "scratch", "block", "preserve")
+CHOICES = {
+    "firmware": ("seabios", "ovmf"),
+    "loader": ("kexec_load", "kexec_file_load"),
+    "policy": POLICIES,
+    "la57": (True, False),
+    "cofferdam": (True, False),
+}
+
+
+@dataclass
+class Scenario:
+    """One crash: the machine, the two command lines, the policy, and what must hold."""
+
+    name: str
+    about: str
+    sets: list[str]
+    kernel: str
+    firmware: str
+    la57: bool
+    cpu_options: str
+    crash: str
+    memory: str
+    crashkernel: str
+    loader: str
+    kexec_options: str
+    iommu: str
+    devices: list[str]
+    primary: str
+    capture: str
+    cofferdam: bool
+    policy: str
+    wrap: str
+    dma_seconds: float
+    expect: str
+    expected: dict
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "la57" if value else "la48"
+    return str(value)
+
+
+def _multiplied(entry: dict) -> list[dict]:
+    axes = entry["axes"]
+    out = []
+    for values in itertools.product(*axes.values()):
+        one = dict(zip(axes, values))
+        one["name"] = entry["name"].format(**{k: _word(v) for k, v in one.items()})
+        one["sets"] = entry["sets"]
+        for axis, by_value in entry.items():
+            if axis.startswith("expect_by_"):
+                one["expect"] = by_value.get(one[axis.removeprefix("expect_by_")], one.get("expect", "still"))
+        out.append(one)
+    return out
+
+
+def _finished(entry: dict, data: dict) -> Scenario:
+    merged = {"about": "", **data["defaults"], **entry}
+    name = merged.get("name", "a scenario without a name")
+    if merged["crash"] not in data["crash"]:
+        raise LabError(f"scenarios.toml: {name}: no [crash.{merged['crash']}]")
+    if merged["expect"] not in data["expect"]:
+        raise LabError(f"scenarios.toml: {name}: no [expect.{merged['expect']}]")
+    merged = {**data["crash"][merged["crash"]], **merged, "expected": data["expect"][merged["expect"]]}
+    known = {f.name for f in fields(Scenario)}
+    for key in merged:
+        if key not in known:
+            raise LabError(f"scenarios.toml: {name}: nobody knows the key {key}")
+    for key, allowed in CHOICES.items():
+        if merged[key] not in allowed:
+            raise LabError(f"scenarios.toml: {name}: {key} = {merged[key]} is none of {allowed}")
+    for device in merged["devices"]:
+        if device not in DEVICES:
+            raise LabError(f"scenarios.toml: {name}: nobody knows the device {device}")
+    return Scenario(**merged)
+
+
+def load(path: Path = SCENARIOS) -> dict[str, Scenario]:
+    """Returns every scenario by name, in the order of the file."""
+    with path.open("rb") as file:
+        try:
+            data = tomllib.load(file)
+        except tomllib.TOMLDecodeError as error:
+            raise LabError(f"{path.name}: {error}") from None
+    entries = list(data.get("scenario", []))
+    for matrix in data.get("matrix", []):
+        entries += _multiplied(matrix)
+    out: dict[str, Scenario] = {}
+    for entry in entries:
+        one = _finished(entry, data)
+        if one.name in out:
+            raise LabError(f"{path.name}: two scenarios are called {one.name}")
+        out[one.name] = one
+    return out
