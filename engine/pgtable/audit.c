@@ -156,9 +156,9 @@ dam_err pt_translate(const struct pt_format *format, const struct pt_params *par
         return DAM_E_RANGE;
     uint64_t table[PT_ENTRIES];
     bool r = true, w = true;
-    dam_pa pa = root;
+    dam_pa pa = root, from = root;
     for (unsigned level = params->levels - 1u;; level--) {
-        dam_err err = pt_read_table(memory, pa, table);
+        dam_err err = pt_known_table(memory, from, pa) ? pt_read_table(memory, pa, table) : DAM_E_RANGE;
         if (err)
             return err;
         struct pt_entry e = format->decode(params, table[pt_index(iova, level)], level);
@@ -172,6 +172,7 @@ dam_err pt_translate(const struct pt_format *format, const struct pt_params *par
             *out = (struct pt_entry){PT_LEAF, r, w, e.addr + iova % pt_span(level)};
             return DAM_OK;
         }
+        from = pa;
         pa = dam_pa_of(e.addr);
     }
 }

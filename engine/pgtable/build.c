@@ -7,15 +7,16 @@ static bool owned(const struct pt_tree *tree, dam_pa pa)
     return dam_arena_ptr(pool, pa) && pa.v - pool->pa.v >= tree->own_from;
 }
 
-// ANDs (r, w) into every entry of a table and empties those that the hardware would refuse anyway, so that a
-// copy of ours never leads anywhere unknown, even if the old table changed since it was audited.
-static void push_down(const struct pt_tree *tree, uint64_t *entries, unsigned level, bool r, bool w)
+// ANDs (r, w) into every entry of a copy of the table at `from`, and empties those that the hardware would
+// refuse anyway or that lead where no table may lie: a copy of ours never leads anywhere unknown, even if the
+// old table changed since it was audited.
+static void push_down(const struct pt_tree *tree, dam_pa from, uint64_t *entries, unsigned level, bool r,
+                      bool w)
 {
     for (unsigned i = 0; i < PT_ENTRIES; i++) {
         struct pt_entry e = tree->format->decode(&tree->params, entries[i], level);
-        bool keep = e.kind == PT_LEAF || (e.kind == PT_TABLE &&
-                                          (dam_arena_ptr(tree->memory->pool, dam_pa_of(e.addr)) ||
-                                           dam_ranges_contain(tree->memory->old_ram, e.addr, DAM_PAGE_SIZE)));
+        bool keep = e.kind == PT_LEAF ||
+                    (e.kind == PT_TABLE && pt_known_table(tree->memory, from, dam_pa_of(e.addr)));
         entries[i] = keep ? tree->format->restrict_to(entries[i], r, w) : 0;
     }
 }
@@ -38,7 +39,7 @@ static dam_err copy_table(const struct pt_tree *tree, dam_pa from, unsigned leve
     if (!err)
         err = pt_read_table(tree->memory, from, *entries);
     if (!err)
-        push_down(tree, *entries, level, r, w);
+        push_down(tree, from, *entries, level, r, w);
     return err;
 }
 
@@ -53,6 +54,8 @@ dam_err pt_tree_share(struct pt_tree *tree, dam_pa old_root, bool r, bool w)
 {
     uint64_t *entries;
     tree->own_from = tree->memory->pool->low;
+    if (!pt_known_table(tree->memory, old_root, old_root))
+        return DAM_E_RANGE;
     return copy_table(tree, old_root, tree->params.levels - 1u, r, w, &entries, &tree->root);
 }
 
@@ -67,7 +70,7 @@ static dam_err descend(const struct pt_tree *tree, uint64_t *slot, unsigned leve
     if (e.kind == PT_TABLE && owned(tree, pa)) {
         *child = dam_arena_ptr(tree->memory->pool, pa);
         if (!e.r || !e.w)
-            push_down(tree, *child, level - 1, e.r, e.w);
+            push_down(tree, pa, *child, level - 1, e.r, e.w);
     } else if (e.kind == PT_TABLE) {
         err = copy_table(tree, pa, level - 1, e.r, e.w, child, &pa);
     } else {

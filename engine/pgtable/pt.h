@@ -78,11 +78,15 @@ struct pt_budget {
 struct pt_memory {
     const struct dam_ops *ops;
     const struct dam_ranges *old_ram; // tables of the old kernel lie here
-    struct dam_arena *pool;           // or here, when they are ours
-    struct pt_budget *budget;         // NULL: none (tables of ours)
+    struct dam_arena *pool;           // tables of ours lie here
+    bool ours;                // roots in the pool are meant: an old table never leads there legitimately
+    struct pt_budget *budget; // NULL: none
 };
 
-// Reads one table page from old memory or from the pool. DAM_E_RANGE: outside both. DAM_E_BUDGET.
+// Whether a table may lie at pa: in old memory, or in the pool when what leads there (the table at `from`, or
+// a root with from == pa) is itself ours.
+bool pt_known_table(const struct pt_memory *mem, dam_pa from, dam_pa pa);
+// Reads one table page for which pt_known_table() holds. DAM_E_BUDGET, or what the ops return.
 DAM_MUST_CHECK dam_err pt_read_table(const struct pt_memory *mem, dam_pa pa, uint64_t *entries);
 
 // ---- the walker ------------------------------------------------------------------------------------------

@@ -19,17 +19,27 @@ static dam_err spend(const struct pt_memory *mem)
     return DAM_OK;
 }
 
+static const void *in_pool(const struct pt_memory *mem, dam_pa pa)
+{
+    return mem->ours && mem->pool ? dam_arena_ptr(mem->pool, pa) : NULL;
+}
+
+bool pt_known_table(const struct pt_memory *mem, dam_pa from, dam_pa pa)
+{
+    if (pa.v % DAM_PAGE_SIZE)
+        return false;
+    if (in_pool(mem, pa))
+        return in_pool(mem, from) && pa.v - mem->pool->pa.v + DAM_PAGE_SIZE <= mem->pool->low;
+    return dam_ranges_contain(mem->old_ram, pa.v, DAM_PAGE_SIZE);
+}
+
 dam_err pt_read_table(const struct pt_memory *mem, dam_pa pa, uint64_t *entries)
 {
-    const void *own = mem->pool ? dam_arena_ptr(mem->pool, pa) : NULL;
+    const void *own = in_pool(mem, pa);
     if (own) {
-        if (pa.v % DAM_PAGE_SIZE || pa.v - mem->pool->pa.v + DAM_PAGE_SIZE > mem->pool->low)
-            return DAM_E_RANGE;
         memcpy(entries, own, DAM_PAGE_SIZE);
         return DAM_OK;
     }
-    if (!dam_ranges_contain(mem->old_ram, pa.v, DAM_PAGE_SIZE))
-        return DAM_E_RANGE;
     dam_err err = spend(mem);
     return err ? err : dam_mem_read(mem->ops, pa, entries, DAM_PAGE_SIZE);
 }
@@ -98,9 +108,9 @@ static dam_err visit_entry(struct pt_walk *walk, const struct pt_table *t, unsig
         .r = t->r && e.r,
         .w = t->w && e.w,
     };
-    dam_err err = read_placed(walk, child->pa, child->level, &child->entries);
-    if (err == DAM_E_RANGE)
+    if (!pt_known_table(walk->memory, t->pa, child->pa))
         return v->bad(v->ctx, t, index, PT_BAD_POINTER);
+    dam_err err = read_placed(walk, child->pa, child->level, &child->entries);
     if (!err && v->child)
         err = v->child(v->ctx, t, index, &e, child->entries);
     *down = !err;
@@ -114,6 +124,8 @@ dam_err pt_walk(struct pt_walk *walk, dam_pa root)
     unsigned top = walk->params->levels - 1u, level = top;
     stack[top] = (struct pt_table){.level = top, .pa = root, .r = true, .w = true};
     next[top] = 0;
+    if (!pt_known_table(walk->memory, root, root))
+        return DAM_E_RANGE;
     dam_err err = read_placed(walk, root, top, &stack[top].entries);
     while (!err) {
         if (level == 0) {
