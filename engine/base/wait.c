@@ -21,3 +21,17 @@ dam_err dam_wait_register(const struct dam_ops *ops, dam_pa pa, unsigned width, 
     }
     return DAM_E_TIMEOUT;
 }
+
+dam_err dam_wait_memory(const struct dam_ops *ops, const volatile uint32_t *word, uint32_t want,
+                        uint64_t max_us)
+{
+    uint64_t start = dam_clock_us(ops);
+    for (uint32_t polls = 0; polls < DAM_WAIT_POLLS; polls++) {
+        bool late = dam_clock_us(ops) - start > max_us;
+        if (*word == want)
+            return DAM_OK;
+        if (late)
+            break;
+    }
+    return DAM_E_TIMEOUT;
+}

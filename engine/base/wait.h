@@ -11,5 +11,8 @@
 #define DAM_WAIT_POLLS (64u * 1024 * 1024)
 DAM_MUST_CHECK dam_err dam_wait_register(const struct dam_ops *ops, dam_pa pa, unsigned width, uint64_t mask,
                                          uint64_t want, uint64_t max_us, uint64_t *value);
+// The same for a word of memory that a device writes.
+DAM_MUST_CHECK dam_err dam_wait_memory(const struct dam_ops *ops, const volatile uint32_t *word,
+                                       uint32_t want, uint64_t max_us);
 
 #endif

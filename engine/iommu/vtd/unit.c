@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+#include "iommu/vtd/unit.h"
+
+#include "base/wait.h"
+#include "iommu/vtd/regs.h"
+
+static dam_err read_reg(const struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t *value)
+{
+    return dam_mmio_read(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+}
+
+static dam_err write_reg(const struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t value)
+{
+    return dam_mmio_write(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+}
+
+dam_err vtd_unit_probe(struct vtd_unit *unit, const struct dam_ops *ops, dam_pa base, uint64_t max_wait_us)
+{
+    *unit = (struct vtd_unit){.ops = ops, .base = base, .max_wait_us = max_wait_us};
+    uint64_t ver = 0;
+    dam_err err = read_reg(unit, VTD_CAP_REG, 8, &unit->cap);
+    if (!err)
+        err = read_reg(unit, VTD_ECAP_REG, 8, &unit->ecap);
+    if (!err)
+        err = read_reg(unit, VTD_VER_REG, 4, &ver);
+    if (err)
+        return err;
+    unit->ver = (uint32_t)ver;
+    // A unit that is powered off or not there: all ones on hardware, zero where the emulator has nothing.
+    bool ones = unit->cap == ~0ull && unit->ecap == ~0ull;
+    return ones || (unit->cap == 0 && unit->ecap == 0) ? DAM_E_ABSENT : DAM_OK;
+}
+
+dam_err vtd_registers_read(const struct vtd_unit *unit, struct dam_vtd_registers *out)
+{
+    uint64_t gsts = 0, fsts = 0, fectl = 0, pmen = 0;
+    dam_err err = read_reg(unit, VTD_RTADDR_REG, 8, &out->rtaddr);
+    if (!err)
+        err = read_reg(unit, VTD_GSTS_REG, 4, &gsts);
+    if (!err)
+        err = read_reg(unit, VTD_FSTS_REG, 4, &fsts);
+    if (!err)
+        err = read_reg(unit, VTD_FECTL_REG, 4, &fectl);
+    if (!err)
+        err = read_reg(unit, VTD_PMEN_REG, 4, &pmen);
+    if (!err && dam_bits_get(unit->ecap, VTD_ECAP_QI)) {
+        err = read_reg(unit, VTD_IQA_REG, 8, &out->iqa);
+        if (!err)
+            err = read_reg(unit, VTD_IQH_REG, 8, &out->iqh);
+        if (!err)
+            err = read_reg(unit, VTD_IQT_REG, 8, &out->iqt);
+    }
+    if (!err && dam_bits_get(unit->ecap, VTD_ECAP_IR))
+        err = read_reg(unit, VTD_IRTA_REG, 8, &out->irta);
+    out->gsts = (uint32_t)gsts;
+    out->fsts = (uint32_t)fsts;
+    out->fectl = (uint32_t)fectl;
+    out->pmen = (uint32_t)pmen;
+    return err;
+}
+
+uint32_t vtd_domain_ids(const struct vtd_unit *unit)
+{
+    unsigned nd = (unsigned)dam_bits_get(unit->cap, VTD_CAP_ND);
+    return 1u << (4 + 2 * (nd > 6 ? 6 : nd)); // 7 is reserved
+}
+
+bool vtd_width_supported(const struct vtd_unit *unit, unsigned aw)
+{
+    return aw >= 1 && aw <= 3 && (dam_bits_get(unit->cap, VTD_CAP_SAGAW) >> aw & 1);
+}
+
+uint8_t vtd_large_levels(const struct vtd_unit *unit)
+{
+    return (uint8_t)((dam_bits_get(unit->cap, VTD_CAP_SLLPS) & 3) << 1);
+}
+
+dam_err vtd_wait(struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t mask, uint64_t want)
+{
+    uint64_t value = 0;
+    dam_err err = dam_wait_register(unit->ops, dam_pa_of(unit->base.v + reg), width, mask, want,
+                                    unit->max_wait_us, &value);
+    if (err) {
+        unit->waited_register = reg;
+        unit->waited_value = value;
+    }
+    return err;
+}
+
+// Writes GCMD with `set` added to, and `clear` taken from, what GSTS says is on. The one place that writes
+// GCMD: a write without the bits that are on would turn them off, translation first of all.
+static dam_err command(struct vtd_unit *unit, uint32_t set, uint32_t clear)
+{
+    uint64_t gsts;
+    dam_err err = read_reg(unit, VTD_GSTS_REG, 4, &gsts);
+    if (err)
+        return err;
+    uint32_t value = (((uint32_t)gsts & VTD_GSTS_KEEP) | set) & ~clear;
+    return write_reg(unit, VTD_GCMD_REG, 4, value);
+}
+
+dam_err vtd_flush_write_buffer(struct vtd_unit *unit)
+{
+    if (!dam_bits_get(unit->cap, VTD_CAP_RWBF))
+        return DAM_OK;
+    dam_err err = command(unit, (uint32_t)dam_bits_mask(VTD_G_WBF), 0);
+    return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, dam_bits_mask(VTD_G_WBF), 0);
+}
+
+dam_err vtd_mask_fault_event(struct vtd_unit *unit)
+{
+    dam_err err = write_reg(unit, VTD_FECTL_REG, 4, dam_bits_mask(VTD_FECTL_IM));
+    uint64_t back;
+    // Reading back pushes the write out before anything can fault.
+    return err ? err : read_reg(unit, VTD_FECTL_REG, 4, &back);
+}
+
+dam_err vtd_set_root(struct vtd_unit *unit, dam_pa root_table, uint64_t ttm)
+{
+    dam_err err = write_reg(unit, VTD_RTADDR_REG, 8, root_table.v | dam_bits_put(ttm, VTD_RTADDR_TTM));
+    if (!err)
+        err = command(unit, (uint32_t)dam_bits_mask(VTD_G_SRTP), 0);
+    if (!err)
+        err = vtd_wait(unit, VTD_GSTS_REG, 4, dam_bits_mask(VTD_G_SRTP), dam_bits_mask(VTD_G_SRTP));
+    return err;
+}
+
+dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on)
+{
+    uint32_t qie = (uint32_t)dam_bits_mask(VTD_G_QIE);
+    dam_err err = command(unit, on ? qie : 0, on ? 0 : qie);
+    return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, qie, on ? qie : 0);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// One VT-d remapping unit: what its registers say, and the commands that change them. Every wait is bounded
+// by vtd_unit.max_wait_us. Only this folder writes the registers of a unit.
+#ifndef ENGINE_IOMMU_VTD_UNIT_H
+#define ENGINE_IOMMU_VTD_UNIT_H
+
+#include <cofferdam/abi.h>
+#include <cofferdam/arena.h>
+#include <cofferdam/ops.h>
+
+struct vtd_unit {
+    const struct dam_ops *ops;
+    dam_pa base;
+    uint64_t max_wait_us;
+    uint64_t cap, ecap;
+    uint32_t ver;
+    // Where the last wait that timed out looked, for the finding.
+    uint16_t waited_register;
+    uint64_t waited_value;
+    // The invalidation queue in the pool, once it runs.
+    uint64_t *queue; // NULL: registers are used
+    dam_pa queue_pa;
+    uint32_t queue_tail;  // in descriptors
+    uint32_t queue_words; // 64-bit words of a descriptor: 2, or 4 when the queue is wide
+    uint32_t wait_serial; // status data of the last wait descriptor
+    volatile uint32_t *wait_status;
+    dam_pa wait_status_pa;
+};
+
+// Reads VER, CAP and ECAP. DAM_E_ABSENT: they read all ones, or CAP and ECAP are 0.
+DAM_MUST_CHECK dam_err vtd_unit_probe(struct vtd_unit *unit, const struct dam_ops *ops, dam_pa base,
+                                      uint64_t max_wait_us);
+// The registers that the note keeps.
+DAM_MUST_CHECK dam_err vtd_registers_read(const struct vtd_unit *unit, struct dam_vtd_registers *out);
+
+// Number of domain ids that the unit supports: 16 to 65536.
+uint32_t vtd_domain_ids(const struct vtd_unit *unit);
+// Whether second-stage tables of this context width (levels − 2) are supported.
+bool vtd_width_supported(const struct vtd_unit *unit, unsigned aw);
+// Bits of the large-page levels, as pt_params.large has them.
+uint8_t vtd_large_levels(const struct vtd_unit *unit);
+
+// ---- commands (11.4.4): each writes GCMD once, with everything else kept, and waits for GSTS
+// ----------------- Flushes the chipset's write buffer if the unit needs that (RWBF); else does nothing.
+DAM_MUST_CHECK dam_err vtd_flush_write_buffer(struct vtd_unit *unit);
+// Masks the fault event interrupt and leaves the records as they are.
+DAM_MUST_CHECK dam_err vtd_mask_fault_event(struct vtd_unit *unit);
+// Points the unit at another root table of the same mode (11.4.5; 6.6 "Set Root Table Pointer Operation").
+DAM_MUST_CHECK dam_err vtd_set_root(struct vtd_unit *unit, dam_pa root_table, uint64_t ttm);
+// Turns queued invalidation off or on.
+DAM_MUST_CHECK dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on);
+// Waits for (register & mask) == want and remembers where a wait failed.
+DAM_MUST_CHECK dam_err vtd_wait(struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t mask,
+                                uint64_t want);
+
+// ---- invalidation (6.5)
+// ------------------------------------------------------------------------------------ Takes the invalidation
+// interface over: a queue that runs is drained and moved to `queue_pages`, two zeroed pages of the pool (the
+// second one takes the status word of wait descriptors); without a queue the registers are used, unless the
+// unit has none (VER 6). DAM_E_STATE: the old queue does not drain, or has stopped with an error and cannot
+// be restarted; nothing that translates was changed. On any error after the old queue was turned off it is
+// turned on again where it was.
+DAM_MUST_CHECK dam_err vtd_take_invalidation(struct vtd_unit *unit, const struct dam_arena *pool,
+                                             void *queue_pages);
+// Invalidates the context cache, then the IOTLB, both whole, and drains reads and writes that were already
+// translated.
+DAM_MUST_CHECK dam_err vtd_invalidate_all(struct vtd_unit *unit);
+
+#endif
