@@ -139,4 +139,4 @@ clean:
 	rm -rf $(B)
 
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/lab -prune -o -type f -name "*.d" -print 2>/dev/null)

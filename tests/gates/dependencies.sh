@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Who may use whom: base <- acpi, pci <- pgtable <- iommu/* <- takeover <- stage, tool, dumper. Nothing uses
+# tests, lab or bench. Only iommu/* writes device registers and only pci/ writes I/O ports. The formats of
+# pgtable/ know no registers, and what switches hardware knows no page-table bits.
+cd "$(dirname "$0")/../.." || exit 2
+. tests/lib/tap.sh
+
+sources() { # sources FOLDER...
+    git ls-files -co --exclude-standard -- "$@" | grep -E '\.(c|h|S)$'
+}
+
+# The folders (regular expressions over paths from the top) that a file may include from.
+allowed_for() {
+    case $1 in
+    include/cofferdam/*) echo 'include/cofferdam' ;;
+    engine/base/*) echo 'include/cofferdam|engine/base' ;;
+    engine/acpi/*) echo 'include/cofferdam|engine/(base|acpi)' ;;
+    engine/pci/*) echo 'include/cofferdam|engine/(base|pci)' ;;
+    engine/pgtable/*) echo 'include/cofferdam|engine/(base|pgtable)' ;;
+    engine/iommu/*/*) echo "include/cofferdam|engine/(base|acpi|pci|pgtable)|engine/iommu|$(dirname "$1")" ;;
+    engine/iommu/*) echo 'include/cofferdam|engine/(base|acpi|pci|pgtable|iommu)' ;;
+    engine/takeover/*) echo 'include/cofferdam|engine/(base|acpi|pci|pgtable|iommu|iommu/[a-z]+|takeover)' ;;
+    stage/pure/*) echo 'include/cofferdam|engine/[a-z/]+|stage|stage/pure' ;;
+    stage/*) echo 'include/cofferdam|engine/[a-z/]+|stage|stage/pure' ;;
+    tool/*) echo 'include/cofferdam|engine/[a-z/]+|tool|stage/pure' ;;
+    dumper/*) echo 'include/cofferdam|engine/[a-z/]+|dumper' ;;
+    esac
+}
+
+# Where an included name is found, as the compiler would look it up; empty for a system header.
+find_included() { # find_included FROM NAME
+    local from=$1 name=$2 folder
+    for folder in "$(dirname "$from")" include engine stage tool tests .; do
+        if [ -f "$folder/$name" ]; then
+            realpath --relative-to=. "$folder/$name"
+            return
+        fi
+    done
+}
+
+wrong='' system='' count=0
+while IFS=: read -r from name quoted; do
+    count=$((count + 1))
+    found=$(find_included "$from" "$name")
+    if [ -z "$found" ]; then
+        case $from in
+        include/* | engine/* | stage/*)
+            # Freestanding code gets the headers that every C11 implementation has, and <string.h> for the four
+            # functions that the compiler itself may call; the gate over the objects sees what else is used.
+            case $name in
+            assert.h | limits.h | stdalign.h | stdarg.h | stdbool.h | stddef.h | stdint.h | stdnoreturn.h | string.h) ;;
+            *) system+="$from includes <$name>"$'\n' ;;
+            esac
+            ;;
+        esac
+        [ "$quoted" = quoted ] && wrong+="$from includes \"$name\", which does not exist"$'\n'
+        continue
+    fi
+    folder=$(dirname "$found")
+    if ! [[ $folder =~ ^($(allowed_for "$from"))$ ]]; then
+        wrong+="$from includes $found"$'\n'
+    fi
+done < <(for file in $(sources include engine stage tool dumper); do
+    sed -nE "s@^[[:space:]]*#[[:space:]]*include[[:space:]]*<([^>]+)>.*@$file:\1:system@p
+             s@^[[:space:]]*#[[:space:]]*include[[:space:]]*\"([^\"]+)\".*@$file:\1:quoted@p" "$file"
+done)
+[ "$count" -eq 0 ] && wrong="no includes found"
+tap_ok "includes go down the chain only ($count looked at)" "$wrong"
+tap_ok "freestanding code includes no hosted header" "$system"
+
+# Pattern $2 may appear in the C files of $3.. only when the path matches $1.
+only_in() {
+    local pattern=$2 where=$1
+    shift 2
+    sources "$@" | grep -vE "$where" | xargs -r grep -nE "$pattern"
+}
+tap_ok "only engine/iommu/* writes device registers" \
+    "$(only_in '^(engine/iommu/|include/cofferdam/ops\.h)' 'dam_mmio_write[[:space:]]*\(|(->|\.)mmio_write[[:space:]]*\(' include engine stage tool)"
+tap_ok "only engine/pci writes I/O ports through the seam" \
+    "$(only_in '^(engine/pci/|include/cofferdam/ops\.h)' 'dam_port_write[[:space:]]*\(|(->|\.)port_write[[:space:]]*\(' include engine stage tool)"
+tap_ok "only include/cofferdam/ops.h calls the ops members" \
+    "$(only_in '^include/cofferdam/ops\.h$' 'ops(->|\.)(mem_read|mmio_read|mmio_write|port_read|port_write|cache_flush|barrier|clock_us)[[:space:]]*\(' include engine stage)"
+tap_ok "only engine/base/arena.c moves the arena's marks" \
+    "$(only_in '^engine/base/arena\.c$' '(arena|pool)(->|\.)(low|high)[[:space:]]*(=[^=]|[-+|&]=|\+\+|--)' engine)"
+tap_ok "the page-table code knows no registers" \
+    "$(sources engine/pgtable | xargs -r grep -nE 'dam_mmio_|dam_port_|_regs?\.h|GCMD|GSTS')"
+tap_ok "the switching code includes no format of pgtable" \
+    "$(sources engine/iommu engine/takeover | xargs -r grep -nE '#include.*(vtdss|vtdfs|amdv1|amdv2)[a-z_]*\.h')"
+tap_ok "the engine keeps to its own names" \
+    "$(sources engine | xargs -r grep -nE '\b(malloc|calloc|realloc|free|printf|fprintf|abort|exit)[[:space:]]*\(')"
+tap_done
