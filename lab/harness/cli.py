@@ -88,7 +88,7 @@ def _chosen(known: dict[str, Scenario], names: list[str], group: str | None) -> 
         raise LabError(f"no scenario is called {unknown[0]}; lab/run --list shows them")
     chosen = [known[n] for n in names]
     if group:
-        chosen += [s for s in known.values() if group in s.sets and s not in chosen]
+        chosen += [s for s in known.values() if (group == "full" or group in s.sets) and s not in chosen]
         if not chosen:
             raise LabError(f"no scenario belongs to the set {group}")
     return chosen
@@ -107,6 +107,29 @@ def _list(known: dict[str, Scenario]) -> None:
         print(f"{one.name:55} {','.join(one.sets):12} {what:20} {one.about}")
 
 
+def demo(known: dict[str, Scenario], keep: bool) -> int:
+    """The same crash several ways, printed side by side; returns 0 when every run holds."""
+    results = []
+    for number, scenario in enumerate(_chosen(known, [], "demo"), 1):
+        print(f"crash {number}: {scenario.about}", flush=True)
+        _enough_room()
+        results.append(run_one(scenario, keep, quiet=False))
+        if results[-1]["error"]:
+            print(f"demo: {results[-1]['error']}", file=sys.stderr)
+            return 1
+    print()
+    print(table.side_by_side(results))
+    print()
+    broken = [(r, v) for r in results for v in r["verdicts"] if not v["holds"]]
+    for result, verdict in broken:
+        print(f"demo: {result['name']}: {verdict['why']} ({RUNS / result['name'] / 'serial.log'})", file=sys.stderr)
+        for line in details(verdict["name"], result["figures"]):
+            print(f"demo:   {line}", file=sys.stderr)
+    if not broken:
+        print("Everything that must hold was seen. Consoles and figures: build/lab/runs, build/lab/results.")
+    return 1 if broken else 0
+
+
 def main(argv: list[str]) -> int:
     """Entry; returns 0 when all that was run holds, 1 when something does not, 2 for a wrong call or a missing piece."""
     parser = argparse.ArgumentParser(prog="lab/run", description="Crash a real kernel in QEMU and measure what leftover DMA does.")
@@ -114,6 +137,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="print every scenario")
     parser.add_argument("--set", dest="group", choices=("check", "full", "demo"), help="run the scenarios of a set")
     parser.add_argument("--table", action="store_true", help="write docs/results.md from the results kept so far")
+    parser.add_argument("--demo", action="store_true", help="run the set demo and print it side by side")
+    parser.add_argument("--without", action="store_true", help="leave Cofferdam out of the named runs, to compare")
     parser.add_argument("--keep", action="store_true", help="keep disk, dump and images of each run")
     parser.add_argument("--quiet", action="store_true", help="no progress lines")
     args = parser.parse_args(argv)
@@ -122,10 +147,14 @@ def main(argv: list[str]) -> int:
         if args.list:
             _list(known)
             return 0
+        if args.demo:
+            return demo(known, args.keep)
         chosen = _chosen(known, args.names, args.group)
         if not chosen and not args.table:
             parser.error("name scenarios, or --set, --list, --table")
         tap = Tap()
+        if args.without:
+            chosen = [scenarios.unmodified(s) for s in chosen]
         for scenario in chosen:
             _enough_room()
             report(run_one(scenario, args.keep, args.quiet), tap)

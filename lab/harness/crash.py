@@ -151,6 +151,7 @@ class Crash:
     def __init__(self, scenario: Scenario, folder: Path, argv: list[str], progress):
         self.scenario, self.argv, self.progress = scenario, argv, progress
         self.record = Record(folder)
+        self.serial: SerialReader | None = None
 
     def run(self) -> Record:
         """Returns the record; raises LabError when the machine never came as far as the crash."""
@@ -172,6 +173,10 @@ class Crash:
                 traffic.stop.set()
                 traffic.join()
             if machine:
+                machine.kill()
+                for reader in (self.record.trace, self.serial):
+                    if reader:
+                        reader.join()  # they end when they have read all that QEMU wrote
                 machine.close()
             memory.close()
         self.record.lines = self.serial.lines
@@ -247,9 +252,9 @@ class Crash:
     def _picture(self, machine: Machine) -> GuestMemory:
         """Pauses the machine, copies its memory, lets it run on; the pause is not counted in any figure."""
         start = time.time()
-        machine.qmp("stop")
+        machine.hold(self.scenario.pause)
         copy = machine.memory.copy()
         if self.record.before is None:
-            machine.qmp("cont")
+            machine.let_go(self.scenario.pause)
         self.record.paused.append((start, time.time()))
         return copy

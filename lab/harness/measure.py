@@ -10,6 +10,7 @@ from .vtdread import Tables
 
 MIB = 1 << 20
 _IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
+FLASH_REGIONS = ("pc.bios", "system.flash0", "system.flash1")
 Span = tuple[int, int]
 
 
@@ -58,9 +59,10 @@ def _trace_figures(scenario: Scenario, record: Record, walls: list[Span], old: T
         sources[f"{source:04x}"] = sources.get(f"{source:04x}", 0) + n
     regions = {text[8:].decode(errors="replace"): n for text, n in crash.items() if text.startswith(b"invalid ")}
     return {
+        "flash_writes": sum(n for name, n in regions.items() if name in FLASH_REGIONS),
         "faults_recorded": count(crash, "vtd_dmar_fault"),
         "faults_silent": count(crash, "vtd_fault_disabled"),
-        "translation_off_s": round(record.trace.off_seconds(record.panic, record.end, record.paused), 4),
+        "translation_off_s": record.trace.off_seconds(record.panic, record.end, record.paused),
         "translated_accesses": sum(seen.values()),
         "translated_by_requester": sources,
         "crash_region_dma": reached,

@@ -6,6 +6,7 @@ No path and no port is shared with anything else on the machine, and nothing is 
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import time
@@ -168,11 +169,29 @@ class Machine:
             if "error" in answer:
                 raise LabError(f"QEMU refused {command}: {answer['error'].get('desc')}")
 
-    def close(self) -> None:
-        """Kills this QEMU, and only it, and waits for its end."""
+    def hold(self, way: str) -> None:
+        """Stops the machine. The monitor's stop first finishes outstanding block I/O; a signal does not."""
+        if way == "monitor":
+            self.qmp("stop")
+            return
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT | os.WEXITED)
+
+    def let_go(self, way: str) -> None:
+        """Lets a held machine run on."""
+        if way == "monitor":
+            self.qmp("cont")
+        else:
+            self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kills this QEMU, and only it, and waits for its end; what it wrote can still be read."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(timeout=30)
+
+    def close(self) -> None:
+        """Gives back the descriptors; nobody may read from them any more."""
         for s in (self._qmp, self.serial, *self.net):
             s.close()
         os.close(self.trace_fd)

@@ -2,7 +2,7 @@
 """Reads scenarios.toml: defaults, scenarios, the matrix multiplied out. Unknown keys and names are refused."""
 import itertools
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from .paths import SCENARIOS, LabError
@@ -13,6 +13,7 @@ CHOICES = {
     "firmware": ("seabios", "ovmf"),
     "loader": ("kexec_load", "kexec_file_load"),
     "policy": POLICIES,
+    "pause": ("monitor", "signal"),
     "la57": (True, False),
     "cofferdam": (True, False),
 }
@@ -24,6 +25,7 @@ class Scenario:
 
     name: str
     about: str
+    title: str
     sets: list[str]
     kernel: str
     firmware: str
@@ -42,6 +44,7 @@ class Scenario:
     policy: str
     wrap: str
     dma_seconds: float
+    pause: str
     expect: str
     expected: dict
 
@@ -58,7 +61,6 @@ def _multiplied(entry: dict) -> list[dict]:
     for values in itertools.product(*axes.values()):
         one = dict(zip(axes, values))
         one["name"] = entry["name"].format(**{k: _word(v) for k, v in one.items()})
-        one["sets"] = entry["sets"]
         for axis, by_value in entry.items():
             if axis.startswith("expect_by_"):
                 one["expect"] = by_value.get(one[axis.removeprefix("expect_by_")], one.get("expect", "still"))
@@ -67,7 +69,7 @@ def _multiplied(entry: dict) -> list[dict]:
 
 
 def _finished(entry: dict, data: dict) -> Scenario:
-    merged = {"about": "", **data["defaults"], **entry}
+    merged = {"about": "", "title": "", **data["defaults"], **entry}
     name = merged.get("name", "a scenario without a name")
     if merged["crash"] not in data["crash"]:
         raise LabError(f"scenarios.toml: {name}: no [crash.{merged['crash']}]")
@@ -104,3 +106,9 @@ def load(path: Path = SCENARIOS) -> dict[str, Scenario]:
             raise LabError(f"{path.name}: two scenarios are called {one.name}")
         out[one.name] = one
     return out
+
+
+def unmodified(scenario: Scenario) -> Scenario:
+    """Returns the same crash without Cofferdam; only the dump has to be there."""
+    return replace(scenario, name=scenario.name + "-without", cofferdam=False, expect="measured",
+                   expected={"dump_complete": True, "dump_has_panic": True})

@@ -53,3 +53,30 @@ def write(known: dict[str, Scenario], folder: Path) -> str:
     held = sum(row["holds"] for row in rows)
     out += ["", f"{held} of {len(rows)} runs hold. Last run {max((row['date'] for row in rows), default='never')}."]
     return "\n".join(out) + "\n"
+
+
+DEMO_ROWS = (
+    ("pages of old memory changed by DMA", "old_pages_changed"),
+    ("IOMMU faults recorded", "faults_recorded"),
+    ("DMA that reached the crash region or pool", "crash_region_dma"),
+    ("DMA that hit the firmware flash", "flash_writes"),
+    ("time with translation off", "translation_off_s"),
+    ("seconds from panic to dump", "s_panic_to_dump"),
+    ("dump complete", "dump_complete"),
+    ("Cofferdam's note read from the dump", "note_readable"),
+)
+
+
+def side_by_side(results: list[dict]) -> str:
+    """Returns the demo's table: a row for each figure, a column for each run."""
+    titles = [r["scenario"]["title"] for r in results]
+    lines = [["seen from outside", *titles]]
+    for title, key in DEMO_ROWS:
+        cells = [cell(r["figures"], key) for r in results]
+        if key == "note_readable":
+            cells = [c if r["scenario"]["cofferdam"] else DASH for c, r in zip(cells, results)]
+        lines.append([title, *cells])
+    widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
+    rule = "-" * (sum(widths) + 3 * (len(widths) - 1))
+    text = ["   ".join(c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths))) for line in lines]
+    return "\n".join([text[0], rule, *text[1:]])

@@ -85,20 +85,20 @@ class TraceReader(threading.Thread):
                     out.update(counter)
         return out
 
-    def off_seconds(self, start: float, end: float, paused: list[tuple[float, float]]) -> float:
+    def off_seconds(self, start: float, end: float, paused: list[tuple[float, float]]) -> float | None:
         """Returns how long translation was off between two times, pauses of the machine not counted.
 
-        Zero where it was never turned on before start: then there was nothing to turn off.
+        None where it was never on before start: then there was nothing to turn off.
         """
         on_before = [on for time_s, on in self.enables if time_s <= start]
-        if not on_before:
-            return 0.0
+        if True not in on_before:
+            return None
         state, since, total = on_before[-1], start, 0.0
         for time_s, on in [e for e in self.enables if start < e[0] < end] + [(end, True)]:
             if not state:
                 total += time_s - since - _overlap(since, time_s, paused)
             state, since = on, time_s
-        return total
+        return round(total, 4)
 
     def root_before(self, time_s: float) -> tuple[int, bool] | None:
         """Returns (address, scalable) of the root table in use at a time; None if none was ever set."""
