@@ -71,6 +71,13 @@ class GuestMemory:
             found.append((start, at))
         return found
 
+    def _untouched(self, at: int, length: int) -> bool:
+        """Tells whether a range of the file is all hole, that is, reads as zeros."""
+        try:
+            return os.lseek(self.fd, at, os.SEEK_DATA) >= at + length
+        except OSError:
+            return True
+
     def copy(self) -> "GuestMemory":
         """Returns a private copy of what the guest has touched. The machine must be paused."""
         twin = GuestMemory(self.size)
@@ -88,6 +95,8 @@ class GuestMemory:
                 for at in range(first, last, CHUNK):
                     length = min(CHUNK, last - at)
                     here = at - start + offset
+                    if self._untouched(here, length) and before._untouched(here, length):
+                        continue
                     old, new = os.pread(before.fd, length, here), os.pread(self.fd, length, here)
                     if old == new:
                         continue
