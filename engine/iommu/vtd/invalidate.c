@@ -94,10 +94,12 @@ dam_err vtd_take_invalidation(struct vtd_unit *unit, const struct dam_arena *poo
     if (err)
         return err;
     err = start_own_queue(unit, pool, queue_pages, dam_bits_get(old_iqa, VTD_IQA_DW));
-    // Put back what was there: the caller hands over untouched. Should that fail as well, the first error
+    // Put back what was there: the caller hands over untouched. Whether that works or not, the first error
     // says why.
-    if (err && !vtd_set_queue_enable(unit, false) && start_queue(unit, old_iqa))
-        return err;
+    if (err && !vtd_set_queue_enable(unit, false)) {
+        dam_err again = start_queue(unit, old_iqa);
+        (void)again;
+    }
     return err;
 }
 

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// Discover: which units are there, in which state, and which firmware regions must stay reachable?
+#include "takeover/takeover.h"
+
+#include "acpi/mcfg.h"
+#include "acpi/tables.h"
+#include "iommu/vtd/regs.h"
+#include <cofferdam/acpi.h>
+
+// ---- ACPI
+// ------------------------------------------------------------------------------------------------------
+
+static void keep_table(struct dam_takeover *t, const struct acpi_table *table)
+{
+    for (size_t i = 0; i < MAX_ACPI_TABLES; i++) {
+        if (!t->acpi[i].bytes) {
+            t->acpi[i] = (struct acpi_copy){table->bytes, table->length, table->pa};
+            break;
+        }
+    }
+    if (!table->checksum_ok)
+        takeover_report(t, DAM_F_ACPI_CHECKSUM, NULL, NULL, table->pa.v, table->bytes[9]);
+}
+
+static enum dam_stop read_tables(struct dam_takeover *t, struct acpi_table *dmar, struct acpi_table *mcfg)
+{
+    struct acpi_rsdp rsdp;
+    struct acpi_root root;
+    if (acpi_find_rsdp(t->ops, t->config->rsdp, DAM_MAX_RSDP, &rsdp))
+        return DAM_STOP_NO_RSDP;
+    dam_err err = acpi_open_root(t->ops, t->pool, &rsdp, &root);
+    if (err)
+        return err == DAM_E_NOMEM ? DAM_STOP_POOL : DAM_STOP_BAD_ACPI;
+    if (!root.checksum_ok)
+        takeover_report(t, DAM_F_ACPI_CHECKSUM, NULL, NULL, root.pa.v, root.is_xsdt);
+    err = acpi_read_table(t->ops, &root, t->pool, "DMAR", 0, dmar);
+    if (err == DAM_E_ABSENT)
+        return DAM_STOP_NO_DMAR;
+    if (err) {
+        takeover_report(t, DAM_F_ACPI_LENGTH, NULL, NULL, dmar->pa.v, dmar->length);
+        return err == DAM_E_NOMEM ? DAM_STOP_POOL : DAM_STOP_BAD_ACPI;
+    }
+    keep_table(t, dmar);
+    // Without MCFG there are still the ports.
+    err = acpi_read_table(t->ops, &root, t->pool, "MCFG", 0, mcfg);
+    if (!err)
+        keep_table(t, mcfg);
+    else if (err != DAM_E_ABSENT)
+        takeover_report(t, DAM_F_ACPI_LENGTH, NULL, NULL, mcfg->pa.v, mcfg->length);
+    if (err)
+        mcfg->bytes = NULL;
+    return DAM_STOP_NONE;
+}
+
+static void open_config_space(struct dam_takeover *t, const struct acpi_table *mcfg, struct pci_cfg *cfg)
+{
+    pci_cfg_init(cfg, t->ops);
+    uint32_t cursor = 0;
+    while (mcfg->bytes) {
+        struct mcfg_entry e;
+        dam_err err = mcfg_next(mcfg->bytes, mcfg->length, &cursor, &e);
+        if (err == DAM_E_RANGE)
+            continue;
+        if (err)
+            break;
+        if (pci_cfg_add_ecam(cfg, e.base, e.segment, e.first_bus, e.last_bus))
+            takeover_report(t, DAM_F_ECAM, NULL, NULL, e.base.v, e.segment);
+    }
+}
+
+// ---- units
+// -----------------------------------------------------------------------------------------------------
+
+static void classify_unit(struct dam_takeover *t, struct unit *unit)
+{
+    dam_pa base = unit->vtd.base;
+    uint64_t max_wait = t->config->max_wait_us ? t->config->max_wait_us : DAM_DEFAULT_MAX_WAIT_US;
+    unit->error = vtd_unit_probe(&unit->vtd, t->ops, base, max_wait);
+    if (!unit->error)
+        unit->error = vtd_registers_read(&unit->vtd, &unit->before);
+    unit->after = unit->before;
+    if (unit->error) {
+        unit->status = DAM_UNIT_ABSENT;
+        takeover_report(t, DAM_F_UNIT_ABSENT, unit, NULL, base.v, unit->vtd.cap);
+        return;
+    }
+    const uint64_t queue_errors =
+        dam_bits_mask(VTD_FSTS_IQE) | dam_bits_mask(VTD_FSTS_ICE) | dam_bits_mask(VTD_FSTS_ITE);
+    if (unit->before.fsts & queue_errors)
+        takeover_report(t, DAM_F_UNIT_QUEUE_ERROR, unit, NULL, base.v + VTD_FSTS_REG, unit->before.fsts);
+    else if (unit->before.fsts)
+        takeover_report(t, DAM_F_UNIT_FAULTS, unit, NULL, base.v + VTD_FSTS_REG, unit->before.fsts);
+    if (dam_bits_get(unit->before.pmen, VTD_PMEN_PRS))
+        takeover_report(t, DAM_F_UNIT_PMR, unit, NULL, base.v + VTD_PMEN_REG, unit->before.pmen);
+    if (!dam_bits_get(unit->before.gsts, VTD_G_TE)) {
+        unit->status = DAM_UNIT_OFF;
+        takeover_report(t, DAM_F_UNIT_OFF, unit, NULL, base.v + VTD_GSTS_REG, unit->before.gsts);
+    } else if (dam_bits_get(unit->before.rtaddr, VTD_RTADDR_TTM) != 0) {
+        unit->status = DAM_UNIT_UNSUPPORTED;
+        takeover_report(t, DAM_F_UNIT_MODE, unit, NULL, base.v + VTD_RTADDR_REG, unit->before.rtaddr);
+    } else {
+        unit->status = DAM_UNIT_PLANNED;
+    }
+}
+
+// A real table names a handful; the note's unit index has 16 bits.
+#define MAX_UNITS 1024u
+
+static dam_err add_unit(struct dam_takeover *t, const struct dmar_structure *drhd)
+{
+    for (struct unit *u = t->units; u; u = u->next) {
+        if (u->vtd.base.v == drhd->base) {
+            takeover_report(t, DAM_F_UNIT_DUPLICATE, u, NULL, drhd->base, drhd->offset);
+            return DAM_OK;
+        }
+    }
+    if (t->unit_count == MAX_UNITS)
+        return DAM_E_BUDGET;
+    void *record;
+    dam_err err = dam_arena_record(t->pool, sizeof(struct unit), &record);
+    if (err)
+        return err;
+    struct unit *unit = record;
+    unit->vtd.base = dam_pa_of(drhd->base);
+    unit->index = t->unit_count++;
+    unit->segment = drhd->segment;
+    unit->drhd_flags = drhd->flags;
+    if (t->last_unit)
+        t->last_unit->next = unit;
+    else
+        t->units = unit;
+    t->last_unit = unit;
+    classify_unit(t, unit);
+    return DAM_OK;
+}
+
+// ---- firmware regions
+// --------------------------------------------------------------------------------------------
+
+// Whether an RMRR can be a window at all. Real firmware gives limits that are the last byte; base and limit +
+// 1 must be multiples of 4 KiB (8.4).
+static bool sane_region(struct dam_takeover *t, const struct dmar_structure *rmrr)
+{
+    uint64_t top = 1ull << t->host_address_width;
+    if (rmrr->limit <= rmrr->base || rmrr->limit >= top || rmrr->base % DAM_PAGE_SIZE ||
+        (rmrr->limit + 1) % DAM_PAGE_SIZE) {
+        takeover_report(t, DAM_F_RMRR_BAD, NULL, NULL, rmrr->base, rmrr->limit);
+        return false;
+    }
+    uint64_t size = rmrr->limit + 1 - rmrr->base;
+    if (dam_ranges_overlap(t->config->keep_out, rmrr->base, size)) {
+        takeover_report(t, DAM_F_RMRR_KEEP_OUT, NULL, NULL, rmrr->base, rmrr->limit);
+        return false;
+    }
+    if (dam_ranges_overlap(t->config->old_ram, rmrr->base, size))
+        takeover_report(t, DAM_F_RMRR_IN_RAM, NULL, NULL, rmrr->base, rmrr->limit);
+    return true;
+}
+
+static uint64_t scope_path(const struct dmar_scope *scope)
+{
+    uint64_t raw = (uint64_t)scope->type << 56 | (uint64_t)scope->start_bus << 48;
+    for (unsigned i = 0; i < scope->path_length && i < 6; i++)
+        raw |= (uint64_t)(uint8_t)(scope->path[i].device << 3 | scope->path[i].function) << (40 - 8 * i);
+    return raw;
+}
+
+static dam_err add_regions(struct dam_takeover *t, const struct pci_cfg *cfg,
+                           const struct dmar_structure *rmrr)
+{
+    if (!sane_region(t, rmrr))
+        return DAM_OK;
+    uint16_t cursor = 0;
+    struct dmar_scope scope;
+    dam_err err;
+    while (!(err = dmar_next_scope(rmrr, &cursor, &scope))) {
+        struct pci_target target;
+        if (pci_scope_resolve(cfg, rmrr->segment, &scope, &target)) {
+            takeover_report(t, DAM_F_ACPI_SCOPE, NULL, NULL, rmrr->base, scope_path(&scope));
+            continue;
+        }
+        void *record;
+        err = dam_arena_record(t->pool, sizeof(struct region), &record);
+        if (err)
+            return err;
+        struct region *g = record;
+        *g = (struct region){t->regions, rmrr->segment, target, rmrr->base, rmrr->limit + 1};
+        t->regions = g;
+    }
+    if (err == DAM_E_LENGTH)
+        takeover_report(t, DAM_F_ACPI_LENGTH, NULL, NULL, rmrr->offset, rmrr->length);
+    return DAM_OK;
+}
+
+static dam_err read_structures(struct dam_takeover *t, const struct dmar_table *dmar,
+                               const struct pci_cfg *cfg)
+{
+    uint32_t cursor = 0;
+    struct dmar_structure s;
+    dam_err err;
+    while (!(err = dmar_next(dmar, &cursor, &s))) {
+        if (s.type == DMAR_DRHD)
+            err = add_unit(t, &s);
+        else if (s.type == DMAR_RMRR)
+            err = add_regions(t, cfg, &s);
+        else if (s.type > DMAR_SIDP)
+            takeover_report(t, DAM_F_ACPI_UNKNOWN, NULL, NULL, s.offset, s.type);
+        if (err)
+            return err;
+    }
+    if (err == DAM_E_LENGTH)
+        takeover_report(t, DAM_F_ACPI_LENGTH, NULL, NULL, s.offset, s.length);
+    return DAM_OK; // what came before the broken structure still counts
+}
+
+enum dam_stop takeover_discover(struct dam_takeover *t)
+{
+    struct acpi_table dmar_bytes, mcfg;
+    enum dam_stop stop = read_tables(t, &dmar_bytes, &mcfg);
+    if (stop)
+        return stop;
+    struct dmar_table dmar;
+    if (dmar_open(dmar_bytes.bytes, dmar_bytes.length, &dmar))
+        return DAM_STOP_BAD_ACPI;
+    t->host_address_width = dmar.host_address_width;
+    if (t->host_address_width < 32 || t->host_address_width > 52)
+        t->host_address_width = 52;
+    struct pci_cfg cfg;
+    open_config_space(t, &mcfg, &cfg);
+    dam_err err = read_structures(t, &dmar, &cfg);
+    if (err)
+        return takeover_stop_of(err);
+    unsigned usable = 0, off = 0, other = 0;
+    for (const struct unit *u = t->units; u; u = u->next) {
+        usable += u->status == DAM_UNIT_PLANNED;
+        off += u->status == DAM_UNIT_OFF;
+        other += u->status == DAM_UNIT_UNSUPPORTED;
+    }
+    return usable ? DAM_STOP_NONE : other ? DAM_STOP_MODE : off ? DAM_STOP_IOMMU_OFF : DAM_STOP_NO_UNIT;
+}

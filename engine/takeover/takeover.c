@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "takeover/takeover.h"
+
+dam_err dam_takeover_new(const struct dam_takeover_config *config, struct dam_takeover **out)
+{
+    void *record;
+    dam_err err = dam_arena_record(config->pool, sizeof(struct dam_takeover), &record);
+    if (err)
+        return err;
+    struct dam_takeover *t = record;
+    t->config = config;
+    t->ops = config->ops;
+    t->pool = config->pool;
+    err = dam_arena_record(config->pool, PT_MAX_LEVELS * DAM_PAGE_SIZE, &record);
+    if (err)
+        return err;
+    t->buffers = record;
+    pt_format_vtdss(&t->format);
+    t->budget.tables = config->max_tables ? config->max_tables : DAM_DEFAULT_MAX_TABLES;
+    t->budget.deadline_us = dam_clock_us(t->ops) + (config->max_us ? config->max_us : DAM_DEFAULT_MAX_US);
+    t->old_memory = (struct pt_memory){
+        .ops = t->ops, .old_ram = config->old_ram, .pool = config->pool, .ours = false, .budget = &t->budget};
+    t->own_memory = t->old_memory;
+    t->own_memory.ours = true;
+    *out = t;
+    return DAM_OK;
+}
+
+void takeover_report(struct dam_takeover *t, uint16_t code, const struct unit *unit,
+                     const struct requester *r, uint64_t address, uint64_t raw)
+{
+    struct dam_finding f = {
+        .code = code,
+        .level = 255,
+        .unit = unit ? unit->index : 0xFFFF,
+        .segment = unit ? unit->segment : 0,
+        .rid = r ? r->rid : 0,
+        .address = address,
+        .raw = raw,
+    };
+    dam_finding_add(&t->findings, &f);
+}
+
+enum dam_stop takeover_stop_of(dam_err err)
+{
+    switch (err) {
+    case DAM_OK:
+        return DAM_STOP_NONE;
+    case DAM_E_NOMEM:
+        return DAM_STOP_POOL;
+    case DAM_E_BUDGET:
+        return DAM_STOP_BUDGET;
+    default:
+        return DAM_STOP_INTERNAL;
+    }
+}
+
+static enum dam_stop run(struct dam_takeover *t, enum dam_phase phase,
+                         enum dam_stop (*step)(struct dam_takeover *))
+{
+    t->phase = phase;
+    t->stop = step(t);
+    t->us[phase] = (uint32_t)dam_clock_us(t->ops);
+    return t->stop;
+}
+
+enum dam_stop dam_takeover_prepare(struct dam_takeover *t)
+{
+    if (run(t, DAM_PHASE_DISCOVER, takeover_discover))
+        return t->stop;
+    if (run(t, DAM_PHASE_AUDIT, takeover_audit))
+        return t->stop;
+    return run(t, DAM_PHASE_PLAN, takeover_plan);
+}
+
+enum dam_stop dam_takeover_commit(struct dam_takeover *t)
+{
+    enum dam_stop commit = run(t, DAM_PHASE_COMMIT, takeover_commit);
+    if (DAM_STOP_IS_UNTOUCHED(commit))
+        return commit;
+    enum dam_stop verify = run(t, DAM_PHASE_VERIFY, takeover_verify);
+    t->stop = commit ? commit : verify;
+    return t->stop;
+}
+
+enum dam_phase dam_takeover_phase(const struct dam_takeover *t)
+{
+    return t->phase;
+}
+
+void dam_takeover_finding(struct dam_takeover *t, const struct dam_finding *finding)
+{
+    dam_finding_add(&t->findings, finding);
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// The state of a takeover. All of it lies in the pool; each phase fills in its part and reads the ones
+// before.
+#ifndef ENGINE_TAKEOVER_TAKEOVER_H
+#define ENGINE_TAKEOVER_TAKEOVER_H
+
+#include <cofferdam/takeover.h>
+
+#include "base/finding.h"
+#include "iommu/vtd/tables.h"
+#include "iommu/vtd/unit.h"
+#include "pci/topology.h"
+#include "pgtable/audit.h"
+#include "pgtable/pt.h"
+
+// A firmware region (RMRR) that the requesters of one old domain may reach; identity, readable and writable.
+struct window {
+    struct window *next;
+    uint64_t start, end; // half-open, multiples of 4 KiB
+};
+
+// Old(d): one page table of the old kernel, shared by all requesters of a unit that point to it.
+struct old_tree {
+    struct old_tree *next;
+    dam_pa root;
+    bool identity; // pass-through: no tables, every address means itself
+    struct pt_params params;
+    struct window *windows;
+    dam_err error; // why it cannot be used
+    struct pt_audit audit;
+};
+
+// New(d): one page table of ours, for all requesters with the same Old(d) and policy.
+struct new_tree {
+    struct new_tree *next;
+    struct old_tree *old; // NULL: nothing was mapped, or it is broken
+    enum dam_policy policy;
+    uint8_t levels;
+    uint16_t number; // 1 and up, within the unit
+    uint16_t did;    // an id that nobody had, once one was needed; 0: none yet
+    dam_pa root;
+    bool shares_old;                     // tables below the root are still those of the old kernel
+    uint64_t readable, writable, tables; // 4-KiB pages; tables of ours
+    bool failed;                         // verification
+};
+
+struct requester {
+    struct requester *next;
+    uint16_t rid;
+    uint16_t flags; // DAM_REQ_*
+    enum dam_policy policy;
+    enum dam_old_kind old_kind;
+    struct vtd_context old;
+    struct old_tree *old_tree;
+    struct new_tree *new_tree;
+    struct vtd_context_entry planned;
+    uint16_t new_did;
+};
+
+// Who uses a domain id under our tables: a new_tree's number, or one of these.
+#define DID_FREE 0u
+#define DID_OLD  0xFFFFu // the old kernel used it, nobody of ours yet
+
+struct unit {
+    struct unit *next;
+    struct vtd_unit vtd;
+    uint16_t index, segment;
+    uint8_t drhd_flags;
+    enum dam_unit_status status;
+    dam_err error;
+    struct dam_vtd_registers before, after;
+    struct requester *requesters, *last_requester;
+    uint32_t requester_count;
+    struct old_tree *old_trees;
+    struct new_tree *new_trees;
+    uint16_t new_tree_count;
+    struct vtd_root_entry *root_table;             // ours, in the pool
+    struct vtd_context_entry *contexts[VTD_BUSES]; // ours, in the pool; NULL: bus not present
+    uint16_t *did_owner;                           // by domain id, vtd_domain_ids() of them
+    uint32_t did_next;                             // ids above it are taken
+    void *queue_pages;
+    uint32_t us_switch;
+};
+
+// A firmware region and one device scope that is named for it.
+struct region {
+    struct region *next;
+    uint16_t segment;
+    struct pci_target target;
+    uint64_t start, end; // half-open, multiples of 4 KiB
+};
+
+#define MAX_ACPI_TABLES 2u
+struct acpi_copy {
+    const void *bytes;
+    uint32_t length;
+    dam_pa pa;
+};
+
+struct dam_takeover {
+    const struct dam_takeover_config *config;
+    const struct dam_ops *ops;
+    struct dam_arena *pool;
+    volatile enum dam_phase phase;
+    enum dam_stop stop;
+    struct dam_finding_ring findings;
+    struct acpi_copy acpi[MAX_ACPI_TABLES];
+    uint8_t host_address_width;
+    struct unit *units, *last_unit;
+    uint16_t unit_count;
+    struct region *regions;
+    struct pt_format format;
+    struct pt_budget budget;
+    struct pt_memory old_memory, own_memory; // see pt_memory.ours
+    uint64_t *buffers;                       // PT_MAX_LEVELS pages for walks
+    struct pt_scratch scratch;
+    bool has_scratch;
+    dam_pa empty;   // a zeroed page: the empty table of every level
+    bool share_old; // no requester keeps a way to write old memory
+    uint64_t tables_read;
+    uint32_t us[DAM_PHASE_REPORT + 1]; // when each phase ended
+};
+
+// The phases. Each returns DAM_STOP_NONE to go on.
+enum dam_stop takeover_discover(struct dam_takeover *t);
+enum dam_stop takeover_audit(struct dam_takeover *t);
+enum dam_stop takeover_plan(struct dam_takeover *t);
+enum dam_stop takeover_commit(struct dam_takeover *t);
+enum dam_stop takeover_verify(struct dam_takeover *t);
+
+// Reports a finding about a unit (NULL: none) and a requester (NULL: none).
+void takeover_report(struct dam_takeover *t, uint16_t code, const struct unit *unit,
+                     const struct requester *r, uint64_t address, uint64_t raw);
+
+// The stop code of an error while planning.
+enum dam_stop takeover_stop_of(dam_err err);
+
+// Writes the planned context entries of the requesters that `only` names (NULL: all) into the live tables and
+// invalidates. Only after the unit runs on our root table.
+DAM_MUST_CHECK dam_err takeover_apply_contexts(struct dam_takeover *t, struct unit *unit,
+                                               const struct new_tree *only);
+
+#endif
