@@ -27,7 +27,8 @@ struct pci_target {
 // do not lead down (secondary not above its own bus, or above its subordinate one). DAM_E_RANGE: an empty
 // path, or one with a device number above 31 or a function number above 7. Else what pci_cfg_read said of a
 // bridge on the way (DAM_E_UNSUPPORTED: no way to its configuration space). When only the device at the end
-// does not answer, the result is DAM_OK with present = false.
+// does not answer (or cannot be asked), the result is DAM_OK with present = false. On an error out->rid is
+// the bridge where the way ends (0 for DAM_E_RANGE).
 DAM_MUST_CHECK dam_err pci_scope_resolve(const struct pci_cfg *cfg, uint16_t segment,
                                          const struct dmar_scope *scope, struct pci_target *out);
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// PCI Local Bus specification 3.0, chapter 6; PCI-to-PCI Bridge specification 1.2, chapter 3; PCI Express
+// Base specification 6.0, chapter 7.
+#ifndef ENGINE_PCI_REGS_H
+#define ENGINE_PCI_REGS_H
+
+// Local Bus 6.2: header, offsets in bytes
+#define PCI_VENDOR_ID    0x00 // 16 RO
+#define PCI_STATUS       0x06 // 16 RO, W1C
+#define PCI_BASE_CLASS   0x0b // 8 RO
+#define PCI_HEADER_TYPE  0x0e // 8 RO
+#define PCI_CAPABILITIES 0x34 // 8 RO: first capability
+// Bridge 3.2.5: bus numbers
+#define PCI_SECONDARY_BUS 0x19 // 8 RW
+#define PCI_SUBORDINATE   0x1a // 8 RW
+
+#define PCI_NO_VENDOR     0xffffu // what the vendor id of an absent function reads
+
+// Fields, as (high, low)
+#define PCI_STATUS_CAPS    4, 4
+#define PCI_HEADER_LAYOUT  6, 0 // 0 device, 1 bridge, 2 CardBus bridge
+#define PCI_LAYOUT_BRIDGE  1
+#define PCI_LAYOUT_CARDBUS 2
+
+#define PCI_CLASS_BRIDGE   0x06
+
+// Local Bus 6.7: a capability is id, next, body; they lie in 40h–FFh, at most 48 of 4 bytes
+#define PCI_CAP_EXPRESS 0x10
+#define PCI_CAP_FIRST   0x40
+#define PCI_MAX_CAPS    48
+// Express 7.5.3.2: PCI Express capabilities register, from the capability
+#define PCIE_CAPS          0x02 // 16 RO
+#define PCIE_CAPS_TYPE     7, 4
+#define PCIE_TYPE_TO_PCI   7 // PCI Express to PCI/PCI-X bridge
+#define PCIE_TYPE_FROM_PCI 8 // PCI/PCI-X to PCI Express bridge
+
+// Express 7.2.2: ECAM address bits
+#define PCI_ECAM_BUS_SHIFT 20
+#define PCI_ECAM_RID_SHIFT 12
+
+// Local Bus 3.2.2.3.2: the two ports
+#define PCI_PORT_ADDRESS   0xcf8
+#define PCI_PORT_DATA      0xcfc
+#define PCI_ADDRESS_ENABLE (1u << 31)
+
+#endif
