@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// A machine for tests: memory, PCI functions and VT-d units in legacy mode, behind a struct dam_ops. The
+// units are strict where hardware is (and QEMU is not): they keep old translations until the right
+// invalidation, see memory only after a cache flush when page walks are not coherent, take their time, and
+// write down whatever the driver does that the specification forbids.
+#ifndef TESTS_LIB_FAKE_VTD_H
+#define TESTS_LIB_FAKE_VTD_H
+
+#include <cofferdam/ops.h>
+
+#include "lib/naive_vtd.h"
+
+#define FAKE_MAX_UNITS   4
+#define FAKE_MAX_REGIONS 16
+#define FAKE_MAX_WRITES  4096
+#define FAKE_MAX_PCI     64
+#define FAKE_REGISTERS   0x300 // bytes of a unit's register set that are modelled
+
+// What a unit can be told never to finish.
+#define FAKE_STUCK_SRTP   (1u << 0) // RTPS stays 0
+#define FAKE_STUCK_QIE_ON (1u << 1)
+#define FAKE_STUCK_QUEUE  (1u << 2) // descriptors are not fetched: IQH stays
+#define FAKE_STUCK_WAIT   (1u << 3) // wait descriptors are fetched, their status is never written
+#define FAKE_STUCK_CCMD   (1u << 4)
+#define FAKE_STUCK_IOTLB  (1u << 5)
+#define FAKE_STUCK_WBF    (1u << 6)
+#define FAKE_REFUSE_IOTLB (1u << 7) // IAIG = 0: request refused
+#define FAKE_STUCK_QIE    (1u << 8) // QIES never goes off
+
+// Memory of the machine. Host memory belongs to the caller.
+struct fake_region {
+    uint64_t pa, size;
+    uint8_t *host;
+    uint8_t *device; // what page walks see that do not snoop
+};
+
+struct fake_write {
+    uint8_t unit, width;
+    uint16_t offset;
+    uint64_t value;
+};
+
+struct fake_tlb_entry {
+    uint64_t page; // iova >> 12
+    uint64_t pa;
+    uint32_t did;
+    bool used, r, w;
+};
+
+#define FAKE_TLB_SIZE 16384
+
+struct fake_unit {
+    // Set by the test before use.
+    uint64_t base;
+    uint32_t ver;
+    uint64_t cap, ecap;
+    unsigned haw;
+    unsigned latency;      // reads of a status register until a command is done
+    uint32_t stuck;        // FAKE_STUCK_*
+    bool absent;           // reads all ones
+    bool wait_needed_last; // QEMU: QIE goes off only when the last descriptor was a wait
+
+    // Registers.
+    uint32_t gsts, fsts, fectl, pmen;
+    uint64_t rtaddr, ccmd, iva, iotlb, iqh, iqt, iqa, irta;
+
+    // Inside.
+    uint64_t root;          // latched by SRTP
+    uint64_t queue;         // latched IQA
+    uint64_t irta_latched;  // by SIRTP
+    uint32_t pending_set;   // GSTS bits that the command under way will set
+    uint32_t pending_clear; // and clear
+    unsigned pending_reads; // after this many reads
+    unsigned ccmd_reads, iotlb_reads;
+    bool last_was_wait;
+    bool write_buffer_flushed;      // WBF since the start
+    struct naive_context *contexts; // context cache, by requester id
+    uint8_t *context_cached;
+    struct fake_tlb_entry *tlb;
+
+    // What happened, for assertions.
+    uint64_t faults_recorded; // faults that hardware would have written down (FPD off)
+    uint64_t faults_silent;
+    uint64_t fault_events; // interrupts: recorded while FECTL.IM was 0
+    unsigned context_global, context_domain, context_device;
+    unsigned iotlb_global, iotlb_domain, iotlb_page;
+    unsigned device_tlb;     // type 3 descriptors
+    bool last_iotlb_drained; // the last IOTLB flush had DW and DR as far as CAP offers them
+    unsigned srtp;           // root pointers set
+    uint64_t tes_off;        // times that translation went off
+};
+
+struct fake_pci {
+    uint8_t bus, device, function;
+    bool ecam_hidden;
+    uint32_t config[64]; // the first 256 bytes
+};
+
+struct fake_vtd {
+    struct dam_ops ops; // hand &fake->ops to the engine
+    struct fake_unit unit[FAKE_MAX_UNITS];
+    unsigned units;
+    struct fake_region region[FAKE_MAX_REGIONS];
+    unsigned regions;
+    struct fake_pci pci[FAKE_MAX_PCI];
+    unsigned functions;
+    uint32_t config_address; // port CF8h
+
+    uint64_t calls;   // of ops that can fail
+    uint64_t fail_at; // the call of this number fails with DAM_E_IO; 0: none
+    bool fail_from;   // and all later ones
+    uint64_t failed;  // calls that were made to fail
+    uint64_t now_us;  // the clock; each look adds step_us
+    uint64_t step_us;
+
+    struct fake_write writes[FAKE_MAX_WRITES];
+    unsigned write_count;      // all of them, also those beyond the array
+    uint64_t port_writes_data; // writes to CFCh..CFFh: configuration space changed
+    bool unfenced;             // cache lines flushed, no barrier since
+    unsigned violations;
+    char violation[160]; // the first one, in words
+
+    // Called after each register write, to look at what DMA does meanwhile; and before each read of memory.
+    void (*after_write)(struct fake_vtd *fake, unsigned unit, uint16_t offset, uint64_t value);
+    void (*before_read)(struct fake_vtd *fake, uint64_t pa, size_t len);
+    void *test; // the test's own
+};
+
+// Where a DMA ends up.
+struct fake_dma_result {
+    bool ok;           // it reaches memory at pa
+    bool untranslated; // translation is off: pa is the iova
+    uint64_t pa;
+    enum naive_reason reason; // when not ok
+};
+
+// A machine without memory, units or functions. Must be ended with fake_vtd_free(). Aborts when out of
+// memory.
+struct fake_vtd *fake_vtd_new(void);
+void fake_vtd_free(struct fake_vtd *fake);
+
+// Adds `size` bytes of memory at pa, backed by host, which stays the caller's. Regions do not overlap.
+void fake_vtd_memory(struct fake_vtd *fake, uint64_t pa, void *host, uint64_t size);
+// Makes page walks that do not snoop see all memory as it is now: what the old kernel's drivers did.
+void fake_vtd_settle(struct fake_vtd *fake);
+// The host's view of a physical address, or NULL when [pa, pa+size) is not inside one region.
+void *fake_vtd_ptr(struct fake_vtd *fake, uint64_t pa, uint64_t size);
+
+// Adds a unit with registers at base: VER 1.0, 48-bit 4-level tables, 2-MiB and 1-GiB pages, drain, queued
+// invalidation, coherent walks, 39-bit host addresses. The test changes the members it wants, before use.
+struct fake_unit *fake_vtd_unit(struct fake_vtd *fake, uint64_t base);
+// As the old kernel left it: translation on with this root table; `queue` != 0: queued invalidation on, with
+// an empty queue of one page there.
+void fake_vtd_run(struct fake_unit *unit, uint64_t rtaddr, uint64_t queue);
+
+// Adds a PCI function: vendor and device id 8086h:1234h. secondary != 0 makes it a bridge to that bus.
+void fake_vtd_pci(struct fake_vtd *fake, unsigned bus, unsigned device, unsigned function,
+                  unsigned secondary);
+
+// What a DMA by rid (bus 15:8, device 7:3, function 2:0) does right now, through the unit's caches, which it
+// fills as hardware does.
+struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned unit, unsigned rid, uint64_t iova,
+                                bool write);
+
+// What an independent translator says about the tables in use, caches left alone; as walks see memory.
+struct naive_vtd fake_vtd_naive(struct fake_vtd *fake, unsigned unit);
+
+// ---- inside: shared by the fake_vtd*.c files
+// ----------------------------------------------------------------
+void fake_violation(struct fake_vtd *fake, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct fake_region *fake_region_at(struct fake_vtd *fake, uint64_t pa, uint64_t size);
+dam_err fake_unit_read(struct fake_vtd *fake, unsigned unit, uint16_t offset, unsigned width,
+                       uint64_t *value);
+dam_err fake_unit_write(struct fake_vtd *fake, unsigned unit, uint16_t offset, unsigned width,
+                        uint64_t value);
+// Invalidation; the sets are named as in the specification's granularities: 1 global, 2 domain, 3 device or
+// page.
+void fake_invalidate_context(struct fake_unit *unit, unsigned granularity, unsigned did, unsigned sid,
+                             unsigned function_mask);
+void fake_invalidate_iotlb(struct fake_unit *unit, unsigned granularity, unsigned did, uint64_t address,
+                           unsigned address_mask, bool drain_writes, bool drain_reads);
+// Fetches and obeys descriptors from IQH up to IQT.
+void fake_queue_run(struct fake_vtd *fake, unsigned unit);
+
+#endif
