@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
+# shellcheck shell=dash
 # The capture kernel's init: write /proc/vmcore, flattened, to the raw dump disk, say how it went, power off.
 /bin/busybox mkdir -p /proc /sys /dev /tmp /sbin /usr/bin
 /bin/busybox --install -s /bin
@@ -10,6 +11,7 @@ mount -t devtmpfs none /dev 2>/dev/null
 # Through the kernel's log (level 1, printk.devkmsg=on), so that kernel messages cannot cut a line in two.
 say() { echo "<1>LAB: $*" >/dev/kmsg; }
 
+# shellcheck source=/dev/null
 . /lab.conf # CAPTURE_MODULES
 say "capture up"
 for m in $CAPTURE_MODULES; do

@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
+# shellcheck shell=dash
 # The first kernel's init: bring devices into the middle of DMA, load the capture kernel, crash.
 # It talks to the runner in lines that begin "LAB: "; the runner waits for them (lab/harness/crash.py).
 /bin/busybox mkdir -p /proc /sys /dev /tmp /sbin /usr/bin
@@ -12,6 +13,7 @@ mount -t devtmpfs none /dev 2>/dev/null
 say() { echo "<1>LAB: $*" >/dev/kmsg; }
 stop() { say "failed: $*"; poweroff -f; sleep 60; }
 
+# shellcheck source=/dev/null
 . /lab.conf # PRIMARY_MODULES, KEXEC_FLAGS, CAPTURE_CMDLINE, DEVICES, DMA_SECONDS
 say "primary up"
 grep -E 'System RAM|Crash kernel' /proc/iomem | while read -r line; do say "iomem $line"; done
@@ -31,7 +33,8 @@ wait_for() { # path: until it is there, at most 10 s
 kexec -p $KEXEC_FLAGS /boot/kernel --initrd=/boot/capture.img --command-line="$CAPTURE_CMDLINE" >/tmp/kexec.log 2>&1
 rc=$?
 while read -r line; do say "kexec $line"; done </tmp/kexec.log
-[ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] && [ $rc = 0 ] || stop "kexec -p $KEXEC_FLAGS refused the kernel (exit status $rc)"
+[ $rc = 0 ] && [ "$(cat /sys/kernel/kexec_crash_loaded)" != 1 ] && rc=unloaded
+[ $rc = 0 ] || stop "kexec -p $KEXEC_FLAGS refused the kernel (exit status $rc): $(tail -n 1 /tmp/kexec.log)"
 say "loaded"
 
 for i in /sys/class/net/*; do

@@ -20,114 +20,115 @@
 #include <sound/asound.h>
 
 enum {
-  RATE_HZ = 48000,
-  CHANNELS = 2,
-  FRAME_BYTES = 4,
-  RING_FRAMES = 1 << 20, /* 4 MiB, 21.8 s */
-  PERIOD_FRAMES = RING_FRAMES / 8,
+    RATE_HZ = 48000,
+    CHANNELS = 2,
+    FRAME_BYTES = 4,
+    RING_FRAMES = 1 << 20, /* 4 MiB, 21.8 s */
+    PERIOD_FRAMES = RING_FRAMES / 8,
 };
 
 static int fail(const char *node, const char *what)
 {
-  fprintf(stderr, "stream: %s: %s: %s\n", node, what, strerror(errno));
-  return -1;
+    fprintf(stderr, "stream: %s: %s: %s\n", node, what, strerror(errno));
+    return -1;
 }
 
 static struct snd_interval *interval(struct snd_pcm_hw_params *p, int which)
 {
-  return &p->intervals[which - SNDRV_PCM_HW_PARAM_FIRST_INTERVAL];
+    return &p->intervals[which - SNDRV_PCM_HW_PARAM_FIRST_INTERVAL];
 }
 
 static void set_exactly(struct snd_pcm_hw_params *p, int which, unsigned value)
 {
-  struct snd_interval *i = interval(p, which);
-  i->min = value;
-  i->max = value;
-  i->integer = 1;
+    struct snd_interval *i = interval(p, which);
+    i->min = value;
+    i->max = value;
+    i->integer = 1;
 }
 
 static void set_mask(struct snd_pcm_hw_params *p, int which, unsigned bit)
 {
-  struct snd_mask *m = &p->masks[which - SNDRV_PCM_HW_PARAM_FIRST_MASK];
-  memset(m, 0, sizeof *m);
-  m->bits[bit / 32] = 1u << (bit % 32);
+    struct snd_mask *m = &p->masks[which - SNDRV_PCM_HW_PARAM_FIRST_MASK];
+    memset(m, 0, sizeof *m);
+    m->bits[bit / 32] = 1u << (bit % 32);
 }
 
 /* Everything allowed, then narrowed: what an ALSA client sends in HW_PARAMS. */
 static void hw_params_fill(struct snd_pcm_hw_params *p)
 {
-  memset(p, 0, sizeof *p);
-  for (int n = SNDRV_PCM_HW_PARAM_FIRST_MASK; n <= SNDRV_PCM_HW_PARAM_LAST_MASK; n++)
-    memset(&p->masks[n - SNDRV_PCM_HW_PARAM_FIRST_MASK], 0xff, sizeof p->masks[0]);
-  for (int n = SNDRV_PCM_HW_PARAM_FIRST_INTERVAL; n <= SNDRV_PCM_HW_PARAM_LAST_INTERVAL; n++) {
-    interval(p, n)->min = 0;
-    interval(p, n)->max = UINT_MAX;
-  }
-  p->rmask = ~0u;
-  p->info = ~0u;
-  set_mask(p, SNDRV_PCM_HW_PARAM_ACCESS, (unsigned)SNDRV_PCM_ACCESS_MMAP_INTERLEAVED);
-  set_mask(p, SNDRV_PCM_HW_PARAM_FORMAT, (unsigned)SNDRV_PCM_FORMAT_S16_LE);
-  set_mask(p, SNDRV_PCM_HW_PARAM_SUBFORMAT, (unsigned)SNDRV_PCM_SUBFORMAT_STD);
-  set_exactly(p, SNDRV_PCM_HW_PARAM_CHANNELS, CHANNELS);
-  set_exactly(p, SNDRV_PCM_HW_PARAM_RATE, RATE_HZ);
-  set_exactly(p, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, PERIOD_FRAMES);
-  set_exactly(p, SNDRV_PCM_HW_PARAM_BUFFER_SIZE, RING_FRAMES);
+    memset(p, 0, sizeof *p);
+    for (int n = SNDRV_PCM_HW_PARAM_FIRST_MASK; n <= SNDRV_PCM_HW_PARAM_LAST_MASK; n++)
+        memset(&p->masks[n - SNDRV_PCM_HW_PARAM_FIRST_MASK], 0xff, sizeof p->masks[0]);
+    for (int n = SNDRV_PCM_HW_PARAM_FIRST_INTERVAL; n <= SNDRV_PCM_HW_PARAM_LAST_INTERVAL; n++) {
+        interval(p, n)->min = 0;
+        interval(p, n)->max = UINT_MAX;
+    }
+    p->rmask = ~0u;
+    p->info = ~0u;
+    set_mask(p, SNDRV_PCM_HW_PARAM_ACCESS, (unsigned)SNDRV_PCM_ACCESS_MMAP_INTERLEAVED);
+    set_mask(p, SNDRV_PCM_HW_PARAM_FORMAT, (unsigned)SNDRV_PCM_FORMAT_S16_LE);
+    set_mask(p, SNDRV_PCM_HW_PARAM_SUBFORMAT, (unsigned)SNDRV_PCM_SUBFORMAT_STD);
+    set_exactly(p, SNDRV_PCM_HW_PARAM_CHANNELS, CHANNELS);
+    set_exactly(p, SNDRV_PCM_HW_PARAM_RATE, RATE_HZ);
+    set_exactly(p, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, PERIOD_FRAMES);
+    set_exactly(p, SNDRV_PCM_HW_PARAM_BUFFER_SIZE, RING_FRAMES);
 }
 
 /* Starts the stream of one node; returns its descriptor, or -1 with a message. */
 static int stream_start(const char *node)
 {
-  struct snd_pcm_hw_params hw;
-  struct snd_pcm_sw_params sw = {.period_step = 1, .avail_min = 1};
-  /* Never stop on an over- or underrun: nobody will ever read or write the ring again. */
-  sw.stop_threshold = LONG_MAX;
-  sw.start_threshold = LONG_MAX;
+    struct snd_pcm_hw_params hw;
+    struct snd_pcm_sw_params sw = {.period_step = 1, .avail_min = 1};
+    /* Never stop on an over- or underrun: nobody will ever read or write the ring again. */
+    sw.stop_threshold = LONG_MAX;
+    sw.start_threshold = LONG_MAX;
 
-  int fd = open(node, O_RDWR);
-  if (fd < 0)
-    return fail(node, "open");
-  hw_params_fill(&hw);
-  if (ioctl(fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hw) < 0)
-    return fail(node, "HW_PARAMS");
-  if (ioctl(fd, SNDRV_PCM_IOCTL_SW_PARAMS, &sw) < 0)
-    return fail(node, "SW_PARAMS");
-  size_t size = (size_t)RING_FRAMES * FRAME_BYTES;
-  unsigned char *ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SNDRV_PCM_MMAP_OFFSET_DATA);
-  if (ring == MAP_FAILED)
-    return fail(node, "mmap");
-  if (ioctl(fd, SNDRV_PCM_IOCTL_PREPARE) < 0)
-    return fail(node, "PREPARE");
-  memset(ring, 0xA5, size);
-  if (ioctl(fd, SNDRV_PCM_IOCTL_START) < 0)
-    return fail(node, "START");
-  return fd;
+    int fd = open(node, O_RDWR);
+    if (fd < 0)
+        return fail(node, "open");
+    hw_params_fill(&hw);
+    if (ioctl(fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hw) < 0)
+        return fail(node, "HW_PARAMS");
+    if (ioctl(fd, SNDRV_PCM_IOCTL_SW_PARAMS, &sw) < 0)
+        return fail(node, "SW_PARAMS");
+    size_t size = (size_t)RING_FRAMES * FRAME_BYTES;
+    unsigned char *ring =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SNDRV_PCM_MMAP_OFFSET_DATA);
+    if (ring == MAP_FAILED)
+        return fail(node, "mmap");
+    if (ioctl(fd, SNDRV_PCM_IOCTL_PREPARE) < 0)
+        return fail(node, "PREPARE");
+    memset(ring, 0xA5, size);
+    if (ioctl(fd, SNDRV_PCM_IOCTL_START) < 0)
+        return fail(node, "START");
+    return fd;
 }
 
 /* Whether the device moves on in its ring within about two seconds. */
 static int stream_runs(int fd)
 {
-  for (int tries = 0; tries < 100; tries++) {
-    struct snd_pcm_status status = {0};
-    if (ioctl(fd, SNDRV_PCM_IOCTL_STATUS, &status) == 0 && status.hw_ptr > 0)
-      return 1;
-    usleep(20000);
-  }
-  return 0;
+    for (int tries = 0; tries < 100; tries++) {
+        struct snd_pcm_status status = {0};
+        if (ioctl(fd, SNDRV_PCM_IOCTL_STATUS, &status) == 0 && status.hw_ptr > 0)
+            return 1;
+        usleep(20000);
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-  for (int n = 1; n < argc; n++) {
-    int fd = stream_start(argv[n]);
-    if (fd < 0)
-      return 1;
-    if (!stream_runs(fd)) {
-      fprintf(stderr, "stream: %s: started, but the device does not move\n", argv[n]);
-      return 1;
+    for (int n = 1; n < argc; n++) {
+        int fd = stream_start(argv[n]);
+        if (fd < 0)
+            return 1;
+        if (!stream_runs(fd)) {
+            fprintf(stderr, "stream: %s: started, but the device does not move\n", argv[n]);
+            return 1;
+        }
     }
-  }
-  printf("running\n");
-  fflush(stdout);
-  for (;;)
-    pause();
+    printf("running\n");
+    fflush(stdout);
+    for (;;)
+        pause();
 }

@@ -190,7 +190,7 @@ class Crash:
         log = self.record.folder / "serial.log"
         if got:
             raise LabError(f"{stage}: the first kernel {'gave up' if got[0] == 'failed' else 'panicked'}: {got[1].group(1)} ({log})")
-        if machine.process.poll() is not None:
+        if machine.ended():
             raise LabError(f"{stage}: QEMU ended: {machine.last_words()} ({log})")
         raise LabError(f"{stage}: nothing within {LIMIT_S[stage]} s ({log})")
 
@@ -224,10 +224,10 @@ class Crash:
             record.guest_status = int(got[1].group(1))
         else:
             record.problem = f"the capture kernel failed: {got[1].group(1)}" if got else f"no dump within {LIMIT_S['dump']} s of the hand-over"
-        if machine.process.poll() is None:
-            record.after = self._picture(machine)
-        else:
+        if record.guest_status is None and machine.ended():
             record.problem = f"QEMU ended early: {machine.last_words()}"
+        else:
+            record.after = self._picture(machine)
 
     def _hand_over(self) -> bool:
         """Waits for the moment of the first picture: the stage's last line, or else the capture kernel's first."""

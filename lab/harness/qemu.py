@@ -143,10 +143,18 @@ class Machine:
         self._pending = b""
         self._qmp_ready = False
 
+    def ended(self) -> bool:
+        """Tells whether QEMU is gone; waits a moment, since its lines close before the process is reaped."""
+        try:
+            self.process.wait(timeout=1)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+
     def last_words(self) -> str:
         """Returns the last line QEMU itself printed."""
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no message"
+        return lines[-1] if lines else f"no message, status {self.process.poll()}"
 
     def _message(self, deadline: float) -> dict:
         while b"\n" not in self._pending:
