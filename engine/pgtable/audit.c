@@ -142,8 +142,10 @@ dam_err pt_audit(struct pt_audit *audit, dam_pa root)
         .visitor = &visitor,
         .buffers = audit->buffers,
     };
-    if (audit->copy)
-        audit->copied_root = dam_pa_of(audit->memory->pool->pa.v + audit->memory->pool->low);
+    if (audit->copy) {
+        audit->copied_from = audit->memory->pool->low;
+        audit->copied_root = dam_pa_of(audit->memory->pool->pa.v + audit->copied_from);
+    }
     dam_err err = pt_walk(&walk, root);
     audit->tables = walk.tables;
     return err;

@@ -71,30 +71,59 @@ static uint64_t split(const struct pt_params *p, uint64_t raw, unsigned level, u
     return raw + index * pt_span(level - 1);
 }
 
-// Without branches on the entries: it runs over every leaf table of the old kernel.
+// One pass over every leaf table of the old kernel is most of what an audit costs, so groups of entries that
+// are all empty, or all mapped alike with nothing unusual set, are done with a few operations an entry.
+#define GROUP 8u
+
+static void scan_one(const struct pt_params *p, uint64_t raw, struct pt_scan *out)
+{
+    if (!(raw & PRESENT))
+        return;
+    uint64_t addr = raw & address_mask(p, 0);
+    out->readable += (unsigned)raw & 1u;
+    out->writable += (unsigned)(raw >> 1) & 1u;
+    out->min = addr < out->min ? addr : out->min;
+    out->max = addr > out->max ? addr : out->max;
+    out->bad |= (raw & reserved_mask(p, 0, true)) != 0;
+}
+
 static void scan(const struct pt_params *p, const uint64_t *entries, struct pt_scan *out)
 {
-    const uint64_t address = address_mask(p, 0);
-    uint64_t seen = 0, min = ~0ull, max = 0;
-    unsigned readable = 0, writable = 0;
-    for (unsigned i = 0; i < PT_ENTRIES; i++) {
-        uint64_t raw = entries[i];
-        uint64_t present = 0ull - (uint64_t)((raw & PRESENT) != 0);
-        uint64_t addr = raw & address;
-        seen |= raw & present;
-        readable += (unsigned)raw & 1u;
-        writable += (unsigned)(raw >> 1) & 1u;
-        uint64_t low = addr | ~present, high = addr & present;
-        min = low < min ? low : min;
-        max = high > max ? high : max;
+    const uint64_t unusual = ~address_mask(p, 0) & ~dam_bits_mask(DAM_PAGE_SHIFT - 1u, 0);
+    const uint64_t frame = ~(uint64_t)(DAM_PAGE_SIZE - 1u);
+    // Two lanes each, so that one comparison need not wait for the last.
+    uint64_t min0 = ~0ull, min1 = ~0ull, max0 = 0, max1 = 0;
+    unsigned groups = 0;
+    *out = (struct pt_scan){.min = ~0ull};
+    for (const uint64_t *e = entries; e < entries + PT_ENTRIES; e += GROUP) {
+        uint64_t any = 0, all = ~0ull;
+        for (unsigned i = 0; i < GROUP; i++) {
+            any |= e[i];
+            all &= e[i];
+        }
+        if (any == 0)
+            continue;
+        if ((all & PRESENT) != PRESENT || (any & (unusual | dam_bits_mask(VTDSS_SNP)))) {
+            for (unsigned i = 0; i < GROUP; i++)
+                scan_one(p, e[i], out);
+            continue;
+        }
+        groups++;
+        for (unsigned i = 0; i < GROUP; i += 2) {
+            min0 = e[i] < min0 ? e[i] : min0;
+            max0 = e[i] > max0 ? e[i] : max0;
+            min1 = e[i + 1] < min1 ? e[i + 1] : min1;
+            max1 = e[i + 1] > max1 ? e[i + 1] : max1;
+        }
     }
-    *out = (struct pt_scan){
-        .readable = readable,
-        .writable = writable,
-        .min = min,
-        .max = max,
-        .bad = (seen & reserved_mask(p, 0, true)) != 0,
-    };
+    if (groups == 0)
+        return;
+    min0 = (min1 < min0 ? min1 : min0) & frame;
+    max0 = (max1 > max0 ? max1 : max0) & frame;
+    out->readable += groups * GROUP;
+    out->writable += groups * GROUP;
+    out->min = min0 < out->min ? min0 : out->min;
+    out->max = max0 > out->max ? max0 : out->max;
 }
 
 void pt_format_vtdss(struct pt_format *out)

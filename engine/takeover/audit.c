@@ -226,6 +226,7 @@ static dam_err audit_tree(struct dam_takeover *t, struct unit *unit, struct old_
         .findings = &t->findings,
         .about = {.unit = unit->index, .segment = unit->segment, .rid = first ? first->rid : 0},
         .buffers = t->buffers,
+        .copy = wants_copy(t, unit, o),
     };
     o->error = pt_audit(&o->audit, o->root);
     t->tables_read += o->audit.tables;
@@ -243,28 +244,57 @@ static dam_err audit_tree(struct dam_takeover *t, struct unit *unit, struct old_
     return DAM_OK;
 }
 
-static dam_err audit_unit(struct dam_takeover *t, struct unit *unit)
+// Whether some requester will be able to write memory of the old kernel: then tables that lie there may not
+// be used. (Units that are left alone do not count: what they let through can write the pool just as well.)
+static bool somebody_writes(const struct dam_takeover *t)
 {
-    dam_err err = audit_unit_tables(t, unit);
-    if (!err)
-        err = attach_windows(t, unit);
+    for (const struct unit *unit = t->units; unit; unit = unit->next) {
+        for (const struct requester *r = unit->requesters; r; r = r->next) {
+            if (r->policy == DAM_POLICY_PRESERVE)
+                return true;
+            for (const struct window *w = r->old_tree ? r->old_tree->windows : NULL; w; w = w->next)
+                if (dam_ranges_overlap(t->config->old_ram, w->start, w->end - w->start))
+                    return true;
+        }
+    }
+    return false;
+}
+
+static dam_err audit_trees(struct dam_takeover *t, struct unit *unit)
+{
+    dam_err err = DAM_OK;
     for (struct old_tree *o = unit->old_trees; !err && o; o = o->next)
         err = audit_tree(t, unit, o);
     return err;
 }
 
-enum dam_stop takeover_audit(struct dam_takeover *t)
+static enum dam_stop for_planned_units(struct dam_takeover *t,
+                                       dam_err (*step)(struct dam_takeover *, struct unit *))
 {
-    bool any = false;
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status != DAM_UNIT_PLANNED)
             continue;
-        unit->error = audit_unit(t, unit);
+        unit->error = step(t, unit);
         if (unit->error == DAM_E_NOMEM || unit->error == DAM_E_BUDGET)
             return takeover_stop_of(unit->error);
         if (unit->error)
             unit->status = DAM_UNIT_BROKEN_ROOT;
-        any |= !unit->error;
     }
-    return any ? DAM_STOP_NONE : DAM_STOP_TABLES;
+    return DAM_STOP_NONE;
+}
+
+enum dam_stop takeover_audit(struct dam_takeover *t)
+{
+    enum dam_stop stop = for_planned_units(t, audit_unit_tables);
+    if (!stop)
+        stop = for_planned_units(t, attach_windows);
+    t->share_old = !somebody_writes(t);
+    if (!stop)
+        stop = for_planned_units(t, audit_trees);
+    if (stop)
+        return stop;
+    for (const struct unit *unit = t->units; unit; unit = unit->next)
+        if (unit->status == DAM_UNIT_PLANNED)
+            return DAM_STOP_NONE;
+    return DAM_STOP_TABLES;
 }

@@ -38,22 +38,6 @@ static dam_err build_identity(struct dam_takeover *t, struct pt_tree *tree, stru
     return err;
 }
 
-// A deep copy, checked while it is made; its cuts replace those of the first audit.
-static dam_err build_copy(struct dam_takeover *t, struct pt_tree *tree, struct old_tree *o,
-                          struct pt_audit *audit)
-{
-    *audit = o->audit;
-    audit->copy = true;
-    audit->findings = NULL; // the first audit told them
-    audit->readable = audit->writable = audit->cut_readable = audit->cut_writable = 0;
-    audit->cuts = audit->last_cut = NULL;
-    audit->cut_count = 0;
-    tree->own_from = t->pool->low;
-    dam_err err = pt_audit(audit, o->root);
-    tree->root = audit->copied_root;
-    return err;
-}
-
 static dam_err apply_cuts(struct pt_tree *tree, const struct pt_audit *audit)
 {
     dam_err err = DAM_OK;
@@ -62,30 +46,25 @@ static dam_err apply_cuts(struct pt_tree *tree, const struct pt_audit *audit)
     return err;
 }
 
-// Freeze shares the old tables below a root of ours without W, as long as nobody can write old memory any
-// more.
-static dam_err build_translated(struct dam_takeover *t, struct pt_tree *tree, struct new_tree *n)
+// Freeze needs a root of ours without W; what is below it is shared with the old tables, or with the copy
+// that the audit made. Preserve takes that copy as it is.
+static dam_err build_translated(struct pt_tree *tree, struct new_tree *n)
 {
-    struct pt_audit copied;
     const struct pt_audit *audit = &n->old->audit;
     bool freeze = n->policy == DAM_POLICY_FREEZE;
-    dam_err err;
-    n->shares_old = freeze && t->share_old;
-    if (n->shares_old) {
-        err = pt_tree_share(tree, n->old->root, true, false);
+    dam_err err = DAM_OK;
+    n->shares_old = !audit->copy;
+    if (freeze) {
+        err = pt_tree_share(tree, audit->copy ? audit->copied_root : n->old->root, true, false);
     } else {
-        err = build_copy(t, tree, n->old, &copied);
-        audit = &copied;
-        if (!err && freeze) {
-            uint64_t from = tree->own_from;
-            err = pt_tree_share(tree, tree->root, true, false);
-            tree->own_from = from;
-        }
+        tree->root = audit->copied_root;
+        tree->own_from = audit->copied_from;
     }
     if (!err)
         err = apply_cuts(tree, audit);
     n->readable = audit->readable - audit->cut_readable;
     n->writable = freeze ? 0 : audit->writable - audit->cut_writable;
+    n->tables = audit->copy ? audit->tables : 0;
     return err;
 }
 
@@ -119,13 +98,13 @@ static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
         break;
     case DAM_POLICY_FREEZE:
     case DAM_POLICY_PRESERVE:
-        err = n->old->identity ? build_identity(t, &tree, n) : build_translated(t, &tree, n);
+        err = n->old->identity ? build_identity(t, &tree, n) : build_translated(&tree, n);
         break;
     }
     if (!err)
         err = build_windows(&tree, windows);
     n->root = tree.root;
-    n->tables = (t->pool->low - low) / DAM_PAGE_SIZE;
+    n->tables += (t->pool->low - low) / DAM_PAGE_SIZE;
     return err;
 }
 
@@ -266,22 +245,6 @@ static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
     return DAM_STOP_NONE;
 }
 
-// Whether some requester will be able to write memory of the old kernel: then tables that lie there may not
-// be used. (Units that are left alone do not count: what they let through can write the pool just as well.)
-static bool somebody_writes(const struct dam_takeover *t)
-{
-    for (const struct unit *unit = t->units; unit; unit = unit->next) {
-        for (const struct requester *r = unit->requesters; r; r = r->next) {
-            if (r->policy == DAM_POLICY_PRESERVE)
-                return true;
-            for (const struct window *w = r->old_tree ? r->old_tree->windows : NULL; w; w = w->next)
-                if (dam_ranges_overlap(t->config->old_ram, w->start, w->end - w->start))
-                    return true;
-        }
-    }
-    return false;
-}
-
 static bool somebody_scratches(const struct dam_takeover *t)
 {
     for (const struct unit *unit = t->units; unit; unit = unit->next)
@@ -318,7 +281,6 @@ enum dam_stop takeover_plan(struct dam_takeover *t)
     if (err)
         return takeover_stop_of(err);
     t->empty = dam_arena_pa(t->pool, page);
-    t->share_old = !somebody_writes(t);
     t->has_scratch = somebody_scratches(t);
     if (t->has_scratch) {
         struct pt_params any = {.levels = PT_MAX_LEVELS, .haw = t->host_address_width};
