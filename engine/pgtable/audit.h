@@ -33,7 +33,8 @@ struct pt_audit {
     uint64_t tables;                     // table pages read
     struct pt_cut *cuts;                 // records of the pool
     uint32_t cut_count;
-    dam_pa copied_root; // with copy
+    dam_pa copied_root;   // with copy
+    uint64_t copied_from; // with copy: pt_tree.own_from of the copied tree
 
     // the visitor's own:
     struct pt_cut *last_cut;

@@ -208,8 +208,20 @@ static dam_err attach_windows(struct dam_takeover *t, struct unit *unit)
     return DAM_OK;
 }
 
-// Checks one page table. Trouble with the table itself quarantines its requesters; what comes back is trouble
-// of ours.
+// Whether the tree is needed in the pool: to be written through, or because old tables may not be used at
+// all.
+static bool wants_copy(const struct dam_takeover *t, const struct unit *unit, const struct old_tree *o)
+{
+    for (const struct requester *r = unit->requesters; r; r = r->next)
+        if (r->old_tree == o &&
+            (r->policy == DAM_POLICY_PRESERVE || (r->policy == DAM_POLICY_FREEZE && !t->share_old)))
+            return true;
+    return false;
+}
+
+// Checks one page table and copies it on the way when it is needed in the pool: old memory is read once, and
+// what was checked is what is used. Trouble with the table itself quarantines its requesters; what comes back
+// is ours.
 static dam_err audit_tree(struct dam_takeover *t, struct unit *unit, struct old_tree *o)
 {
     if (o->identity)
