@@ -157,7 +157,8 @@ def kernel(metapackage: str) -> Kernel:
 def primary_initrd(kern: Kernel, out: Path, image: Path, conf: dict[str, str]) -> None:
     """Writes a scenario's initramfs: the common archive, then one with the kernel to load and the settings."""
     lines = "".join(f'{key}="{value}"\n' for key, value in conf.items())
-    own = {"boot/kernel": image.read_bytes(), "boot/capture.img": kern.capture_image.read_bytes(), "lab.conf": lines.encode()}
+    own = {"boot/kernel": image.read_bytes(), "boot/capture.img": kern.capture_image.read_bytes(),
+           "lab.conf": lines.encode()}
     out.write_bytes(kern.primary_image.read_bytes() + cpio.archive(own, set()))
 
 

@@ -131,8 +131,9 @@ def demo(known: dict[str, Scenario], keep: bool) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Entry; returns 0 when all that was run holds, 1 when something does not, 2 for a wrong call or a missing piece."""
-    parser = argparse.ArgumentParser(prog="lab/run", description="Crash a real kernel in QEMU and measure what leftover DMA does.")
+    """Entry; returns 0 when all that was run holds, 1 when something does not, 2 for a wrong call."""
+    about = "Crash a real kernel in QEMU and measure what leftover DMA does."
+    parser = argparse.ArgumentParser(prog="lab/run", description=about)
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
     parser.add_argument("--list", action="store_true", help="print every scenario")
     parser.add_argument("--set", dest="group", choices=("check", "full", "demo"), help="run the scenarios of a set")

@@ -100,8 +100,9 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
     cpu = "max" if scenario.la57 else "max,la57=off"
     cpu += f",{scenario.cpu_options}" if scenario.cpu_options else ""
     line = f"console=ttyS0,115200 printk.devkmsg=on crashkernel={scenario.crashkernel} {scenario.primary}"
-    argv = ["qemu-system-x86_64", "-machine", "q35,memory-backend=ram", "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", "2",
-            "-m", scenario.memory, "-object", f"memory-backend-file,id=ram,size={scenario.memory},mem-path=/proc/self/fd/{{ram}},share=on",
+    ram = f"memory-backend-file,id=ram,size={scenario.memory},mem-path=/proc/self/fd/{{ram}},share=on"
+    argv = ["qemu-system-x86_64", "-machine", "q35,memory-backend=ram", "-accel", "tcg,thread=multi",
+            "-cpu", cpu, "-smp", "2", "-m", scenario.memory, "-object", ram,
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-chardev", "socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control",
             "-chardev", "socket,id=ser,fd={serial}", "-serial", "chardev:ser",
@@ -112,7 +113,8 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
     argv += ["-kernel", str(vmlinuz), "-initrd", str(folder / "initrd"), "-append", line]
     if scenario.iommu:
         argv += ["-device", scenario.iommu]  # before every other device: they look for it when they are made
-    argv += ["-drive", f"if=none,id=dump,format=raw,file={folder / 'disk'},cache=unsafe", "-device", "virtio-blk-pci,drive=dump"]
+    argv += ["-drive", f"if=none,id=dump,format=raw,file={folder / 'disk'},cache=unsafe",
+             "-device", "virtio-blk-pci,drive=dump"]
     for device in scenario.devices:
         argv += [a.replace("{nvme}", str(folder / "nvme.img")) for a in DEVICES[device]]
     return argv
@@ -129,9 +131,10 @@ def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
         image = folder / "wrapped"
         assets.wrap(kern.vmlinuz, image, ["--policy", scenario.policy, *scenario.wrap.split()])
     modules = kern.tree.order([m for d in scenario.devices for m in assets.PRIMARY_MODULES[d]])
+    loader = {"kexec_load": "-c", "kexec_file_load": "-s"}[scenario.loader]
     conf = {
         "PRIMARY_MODULES": " ".join(modules),
-        "KEXEC_FLAGS": " ".join([{"kexec_load": "-c", "kexec_file_load": "-s"}[scenario.loader], *scenario.kexec_options.split()]),
+        "KEXEC_FLAGS": f"{loader} {scenario.kexec_options}".strip(),
         "CAPTURE_CMDLINE": f"console=ttyS0,115200 earlyprintk=ttyS0,115200 printk.devkmsg=on {scenario.capture}",
         "DEVICES": " ".join(scenario.devices),
         "DMA_SECONDS": str(scenario.dma_seconds),
@@ -182,14 +185,15 @@ class Crash:
         self.record.lines = self.serial.lines
         return self.record
 
-    def _must(self, machine: Machine, stage: str, pattern: str, also_fine: bool = False):
+    def _must(self, machine: Machine, stage: str, pattern: str):
         """Waits for a line that has to come; says in one line what came, or did not come, in its place."""
-        got = self.serial.wait({"wanted": pattern} if also_fine else {"wanted": pattern, **UNEXPECTED}, LIMIT_S[stage])
+        got = self.serial.wait({"wanted": pattern, **UNEXPECTED}, LIMIT_S[stage])
         if got and got[0] == "wanted":
             return got
         log = self.record.folder / "serial.log"
         if got:
-            raise LabError(f"{stage}: the first kernel {'gave up' if got[0] == 'failed' else 'panicked'}: {got[1].group(1)} ({log})")
+            how = "gave up" if got[0] == "failed" else "panicked"
+            raise LabError(f"{stage}: the first kernel {how}: {got[1].group(1)} ({log})")
         if machine.ended():
             raise LabError(f"{stage}: QEMU ended: {machine.last_words()} ({log})")
         raise LabError(f"{stage}: nothing within {LIMIT_S[stage]} s ({log})")
@@ -204,7 +208,7 @@ class Crash:
         self._must(machine, "dma", r"LAB: crash now")
         for event in STORM_EVENTS:
             machine.qmp("trace-event-set-state", name=event, enable=True)
-        self.record.panic = self._must(machine, "panic", r"Kernel panic - not syncing: sysrq triggered crash", also_fine=True)[2]
+        self.record.panic = self._must(machine, "panic", dump.PANIC_LINE)[2]
 
     def _to_the_dump(self, machine: Machine) -> None:
         """From here on nothing raises for what the guest does: a capture kernel that dies is a result."""
@@ -215,15 +219,18 @@ class Crash:
         record.before = self._picture(machine)
         record.hand_over = record.paused[-1][0]
         self.progress("hand-over; picture of memory taken; the capture kernel dumps")
-        got = self.serial.wait({"first": r"\bLinux version ", "ends": r"LAB: dump ends (\d+)", **UNEXPECTED}, LIMIT_S["dump"])
+        patterns = {"ends": r"LAB: dump ends (\d+)", **UNEXPECTED}
+        got = self.serial.wait({"first": r"\bLinux version ", **patterns}, LIMIT_S["dump"])
         if got and got[0] == "first":
             record.first_line = got[2]
-            got = self.serial.wait({"ends": r"LAB: dump ends (\d+)", **UNEXPECTED}, LIMIT_S["dump"])
+            got = self.serial.wait(patterns, LIMIT_S["dump"])
         record.end = got[2] if got else time.time()
         if got and got[0] == "ends":
             record.guest_status = int(got[1].group(1))
+        elif got:
+            record.problem = f"the capture kernel failed: {got[1].group(1)}"
         else:
-            record.problem = f"the capture kernel failed: {got[1].group(1)}" if got else f"no dump within {LIMIT_S['dump']} s of the hand-over"
+            record.problem = f"no dump within {LIMIT_S['dump']} s of the hand-over"
         if record.guest_status is None and machine.ended():
             record.problem = f"QEMU ended early: {machine.last_words()}"
         else:
@@ -231,8 +238,9 @@ class Crash:
 
     def _hand_over(self) -> bool:
         """Waits for the moment of the first picture: the stage's last line, or else the capture kernel's first."""
-        first = r"early console in|\bLinux version "
-        patterns = {"stage": r"cofferdam: hand-over: (.*)", "kernel": first} if self.scenario.cofferdam else {"kernel": first}
+        patterns = {"kernel": r"early console in|\bLinux version "}
+        if self.scenario.cofferdam:
+            patterns["stage"] = r"cofferdam: hand-over: (.*)"
         got = self.serial.wait(patterns, LIMIT_S["hand-over"])
         if got is None:
             self.record.problem = f"nothing on the console within {LIMIT_S['hand-over']} s of the panic"

@@ -7,6 +7,7 @@ from pathlib import Path
 from .assets import command
 from .paths import TOOL, LabError
 
+PANIC_LINE = "Kernel panic - not syncing: sysrq triggered crash"
 DISK_BYTES = 2 << 30  # sparse; a dump of these guests is 30 to 60 MB
 
 
@@ -20,7 +21,8 @@ def _reassemble(disk: Path, out: Path) -> None:
     """Turns makedumpfile's flattened stream back into a dump file."""
     out.unlink(missing_ok=True)
     with disk.open("rb") as source:
-        done = subprocess.run(["makedumpfile", "-R", str(out)], stdin=source, capture_output=True, timeout=120, check=False)
+        done = subprocess.run(["makedumpfile", "-R", str(out)], stdin=source, capture_output=True, timeout=120,
+                              check=False)
     if done.returncode or not out.exists():
         raise LabError(f"makedumpfile -R ended with status {done.returncode}")
 
@@ -30,9 +32,12 @@ def examine(disk: Path, folder: Path, guest_status: int | None) -> dict:
 
     guest_status is makedumpfile's exit status inside the guest, None when it never ended.
     """
-    out: dict = {"dump_complete": False, "dump_has_panic": False, "note_readable": False, "dump_bytes": 0, "note": None}
-    if guest_status != 0:
-        out["dump_problem"] = "the capture kernel never finished it" if guest_status is None else f"makedumpfile failed in the guest with status {guest_status}"
+    out: dict = {"dump_complete": False, "dump_has_panic": False, "note_readable": False, "note": None}
+    if guest_status is None:
+        out["dump_problem"] = "the capture kernel never finished it"
+        return out
+    if guest_status:
+        out["dump_problem"] = f"makedumpfile failed in the guest with status {guest_status}"
         return out
     dump, dmesg = folder / "dump", folder / "dmesg.txt"
     try:
@@ -41,7 +46,7 @@ def examine(disk: Path, folder: Path, guest_status: int | None) -> dict:
         dmesg.unlink(missing_ok=True)
         command(["makedumpfile", "--dump-dmesg", str(dump), str(dmesg)], "reading the log in the dump", timeout=120)
         out["dump_complete"] = True
-        out["dump_has_panic"] = "Kernel panic - not syncing: sysrq triggered crash" in dmesg.read_text(errors="replace")
+        out["dump_has_panic"] = PANIC_LINE in dmesg.read_text(errors="replace")
     except (LabError, OSError, subprocess.TimeoutExpired) as error:
         out["dump_problem"] = str(error)
         return out

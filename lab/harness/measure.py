@@ -21,7 +21,8 @@ def _spans(texts: list[str], kind: str) -> list[Span]:
 
 def _without(spans: list[Span], holes: list[Span]) -> list[Span]:
     for low, high in holes:
-        spans = [piece for start, end in spans for piece in ((start, min(end, low)), (max(start, high), end)) if piece[0] < piece[1]]
+        pieces = [p for start, end in spans for p in ((start, min(end, low)), (max(start, high), end))]
+        spans = [(start, end) for start, end in pieces if start < end]
     return spans
 
 
@@ -47,11 +48,13 @@ def _tables(record: Record, when: float | None) -> Tables | None:
     return Tables(record.before.read, root[0])
 
 
-def _trace_figures(scenario: Scenario, record: Record, walls: list[Span], old: Tables | None, new: Tables | None) -> dict:
+def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
+                   old: Tables | None, new: Tables | None) -> dict:
     crash = record.trace.total(record.panic, record.end)
     after = record.trace.total(record.hand_over, record.end)
     seen = translations(after)
-    scratch = policycheck.scratch_page(old, new) if old and new and scenario.cofferdam and scenario.policy == "scratch" else None
+    both = old and new and scenario.cofferdam
+    scratch = policycheck.scratch_page(old, new) if both and scenario.policy == "scratch" else None
     reached = sum(n for (_, _, target, _), n in seen.items()
                   if target != scratch and any(start <= target < end for start, end in walls))
     sources: dict[str, int] = {}
@@ -69,7 +72,7 @@ def _trace_figures(scenario: Scenario, record: Record, walls: list[Span], old: T
         "refused_accesses": regions,
         "trace_clipped": record.trace.clipped,
         **({"wrong_translations": policycheck.wrong_translations(scenario.policy, old, new, seen)}
-           if old and new and scenario.cofferdam else {}),
+           if both else {}),
     }
 
 
@@ -88,7 +91,8 @@ def _time_figures(record: Record) -> dict:
 def _stage_figures(record: Record) -> dict:
     lines = [text.split("cofferdam: ", 1)[1] for _, text in record.lines if "cofferdam: " in text]
     copied = [text for _, text in record.lines if "translation tables from previous kernel" in text]
-    return {"stage_lines": lines, "hand_over": record.hand_over_text, "linux_says": copied[-1].split("DMAR: ")[-1] if copied else ""}
+    return {"stage_lines": lines, "hand_over": record.hand_over_text,
+            "linux_says": copied[-1].split("DMAR: ")[-1] if copied else ""}
 
 
 def figures(scenario: Scenario, record: Record) -> dict:
@@ -107,7 +111,9 @@ def figures(scenario: Scenario, record: Record) -> dict:
     if record.hand_over is not None and record.end is not None:
         out.update(_trace_figures(scenario, record, walls, old, new))
     if scenario.cofferdam and old and new:
-        wrong = policycheck.problems(scenario.policy, old, new, walls) if new.root != old.root else ["the root table was not replaced"]
+        wrong = ["the root table was not replaced"]
+        if new.root != old.root:
+            wrong = policycheck.problems(scenario.policy, old, new, walls)
         out["tables_follow_policy"], out["table_problems"] = not wrong, wrong
     if old:
         out["requesters"] = len(old.contexts)

@@ -40,7 +40,7 @@ def _expected(policy: str, leaves: list[Leaf], walls: list[Span]) -> list[Leaf]:
 
 
 def scratch_page(old: Tables, new: Tables) -> int | None:
-    """Returns the one page that scratch leads everything to, as the tables themselves say; None if nothing is mapped."""
+    """Returns the page that scratch leads everything to, as the tables themselves say; None if none is mapped."""
     for source in old.contexts:
         for leaf in old.leaves(source):
             found = new.translate(source, leaf.iova)

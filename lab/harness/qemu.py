@@ -100,7 +100,7 @@ class GuestMemory:
                     old, new = os.pread(before.fd, length, here), os.pread(self.fd, length, here)
                     if old == new:
                         continue
-                    found += [at + page for page in range(0, length, 4096) if old[page : page + 4096] != new[page : page + 4096]]
+                    found += [at + n for n in range(0, length, 4096) if old[n : n + 4096] != new[n : n + 4096]]
         return found
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class SerialReader(threading.Thread):
                     self._queue.put((now, text))
 
     def wait(self, patterns: dict[str, str], seconds: float) -> tuple[str, re.Match, float] | None:
-        """Returns (name, match, time) of the first line that matches a pattern; None at the deadline or end of line."""
+        """Returns (name, match, time) of the first line that matches; None at the deadline or the end."""
         deadline = time.monotonic() + seconds
         while True:
             left = deadline - time.monotonic()

@@ -78,5 +78,5 @@ def side_by_side(results: list[dict]) -> str:
         lines.append([title, *cells])
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
     rule = "-" * (sum(widths) + 3 * (len(widths) - 1))
-    text = ["   ".join(c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths))) for line in lines]
+    text = ["   ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]) for line in lines]
     return "\n".join([text[0], rule, *text[1:]])

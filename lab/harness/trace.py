@@ -12,7 +12,8 @@ from collections import Counter
 SLOT_S = 0.01
 MAX_KEYS = 400_000  # distinct (slot, line) pairs kept; beyond this only the event's name is counted
 _ROOT = re.compile(rb"addr (0x[0-9a-f]+) scalable (\d)")
-_TRANSLATE = re.compile(rb"dev ([0-9a-f]+):([0-9a-f]+)\.([0-9a-f]+) iova (0x[0-9a-f]+) -> gpa (0x[0-9a-f]+) mask (0x[0-9a-f]+)")
+_TRANSLATE = re.compile(rb"dev ([0-9a-f]+):([0-9a-f]+)\.([0-9a-f]+) "
+                        rb"iova (0x[0-9a-f]+) -> gpa (0x[0-9a-f]+) mask (0x[0-9a-f]+)")
 _REGION = re.compile(rb"region '([^']*)'")
 
 
