@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#include "lib/machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OLD_SIZE      (M_OLD_END - M_OLD_START)
+#define CRASH_SIZE    (M_CRASH_END - M_CRASH_START)
+#define FIRMWARE_SIZE 0x1000u
+
+static void *zeroed(size_t size)
+{
+    void *p = aligned_alloc(4096, size);
+    if (!p)
+        abort();
+    return memset(p, 0, size);
+}
+
+void machine_setup(struct machine *m, unsigned units)
+{
+    *m = (struct machine){.fake = fake_vtd_new()};
+    m->old = zeroed(OLD_SIZE);
+    m->old_before = zeroed(OLD_SIZE);
+    m->crash_memory = zeroed(CRASH_SIZE);
+    m->pool_memory = m->crash_memory + (M_POOL_START - M_CRASH_START);
+    m->firmware_memory = zeroed(FIRMWARE_SIZE);
+    fake_vtd_memory(m->fake, M_OLD_START, m->old, OLD_SIZE);
+    fake_vtd_memory(m->fake, M_CRASH_START, m->crash_memory, CRASH_SIZE);
+    fake_vtd_memory(m->fake, M_FIRMWARE, m->firmware_memory, FIRMWARE_SIZE);
+    firmware_begin(&m->firmware, m->firmware_memory, M_FIRMWARE, FIRMWARE_SIZE, M_HAW, 1);
+    uint64_t share = (M_TABLES_END - M_OLD_START) / FAKE_MAX_UNITS;
+    for (unsigned i = 0; i < units; i++) {
+        fake_vtd_unit(m->fake, M_UNIT(i));
+        firmware_drhd(&m->firmware, i + 1 == units, 0, M_UNIT(i));
+        old_kernel_begin(&m->k[i], m->old + i * share, M_OLD_START + i * share, share);
+    }
+    dam_ranges_init(&m->old_ram, m->old_storage, 8);
+    dam_ranges_init(&m->keep_out, m->keep_storage, 8);
+    if (dam_ranges_add(&m->old_ram, M_OLD_START, M_OLD_END) ||
+        dam_ranges_add(&m->keep_out, M_CRASH_START, M_CRASH_END))
+        abort();
+    dam_arena_init(&m->pool, m->pool_memory, dam_pa_of(M_POOL_START), M_POOL_SIZE);
+    m->config = (struct dam_takeover_config){
+        .ops = &m->fake->ops,
+        .pool = &m->pool,
+        .policy = DAM_POLICY_FREEZE,
+        .old_ram = &m->old_ram,
+        .keep_out = &m->keep_out,
+        .rsdp = {dam_pa_of(M_FIRMWARE)},
+        .max_wait_us = 1000,
+    };
+    m->note = zeroed(DAM_NOTE_MAX_SIZE);
+}
+
+void machine_teardown(struct machine *m)
+{
+    fake_vtd_free(m->fake);
+    free(m->old);
+    free(m->old_before);
+    free(m->crash_memory);
+    free(m->firmware_memory);
+    free(m->note);
+}
+
+bool machine_start(struct machine *m)
+{
+    firmware_end(&m->firmware);
+    for (unsigned i = 0; i < m->fake->units; i++)
+        if (!m->fake->unit[i].gsts)
+            fake_vtd_run(&m->fake->unit[i], m->k[i].root,
+                         m->fake->unit[i].ecap >> 1 & 1 ? M_QUEUES + 4096 * i : 0);
+    memcpy(m->old_before, m->old, OLD_SIZE);
+    fake_vtd_settle(m->fake);
+    return dam_takeover_new(&m->config, &m->t) == DAM_OK;
+}
+
+enum dam_stop machine_run(struct machine *m)
+{
+    enum dam_stop stop = dam_takeover_prepare(m->t);
+    return stop ? stop : dam_takeover_commit(m->t);
+}
+
+bool machine_old_memory_untouched(const struct machine *m)
+{
+    return memcmp(m->old, m->old_before, OLD_SIZE) == 0;
+}
+
+bool machine_keeps_out(uint64_t pa)
+{
+    return pa >= M_CRASH_START && pa < M_CRASH_END;
+}
+
+// ---- the note ---------------------------------------------------------------------------------------------
+void machine_report(struct machine *m)
+{
+    struct dam_report_extra extra = {.summary = {.version = "test"}};
+    if (dam_takeover_report(m->t, &extra, m->note, DAM_NOTE_MAX_SIZE, &m->note_size))
+        abort();
+    struct dam_note_header *h = (void *)m->note;
+    uint32_t crc = h->crc32;
+    h->crc32 = 0;
+    if (h->magic != DAM_NOTE_MAGIC || h->version != DAM_NOTE_VERSION || h->size != m->note_size ||
+        h->header_size != sizeof(*h) || dam_crc32(0, m->note, m->note_size) != crc)
+        abort();
+    h->crc32 = crc;
+}
+
+const void *machine_section(const struct machine *m, enum dam_section_type type, uint32_t *count)
+{
+    const struct dam_note_header *h = (const void *)m->note;
+    const struct dam_note_section *s = (const void *)(m->note + h->header_size);
+    for (unsigned i = 0; i < h->section_count; i++, s++) {
+        if (s->type == type) {
+            *count = s->count;
+            return m->note + s->offset;
+        }
+    }
+    *count = 0;
+    return NULL;
+}
+
+const struct dam_note_summary *machine_summary(const struct machine *m)
+{
+    uint32_t count;
+    return machine_section(m, DAM_SECTION_SUMMARY, &count);
+}
+
+const struct dam_note_requester *machine_requester(const struct machine *m, unsigned unit, unsigned rid)
+{
+    uint32_t count;
+    const struct dam_note_requester *r = machine_section(m, DAM_SECTION_REQUESTERS, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (r[i].unit == unit && r[i].rid == rid)
+            return &r[i];
+    return NULL;
+}
+
+unsigned machine_findings(const struct machine *m, enum dam_finding_code code)
+{
+    uint32_t count;
+    unsigned found = 0;
+    const struct dam_finding *f = machine_section(m, DAM_SECTION_FINDINGS, &count);
+    for (uint32_t i = 0; i < count; i++)
+        found += f[i].code == code;
+    return found;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// A small crashed machine for tests of the takeover: old memory with VT-d tables, firmware tables, a crash
+// region with the pool in it, and units of the fake kind.
+#ifndef TESTS_LIB_MACHINE_H
+#define TESTS_LIB_MACHINE_H
+
+#include <cofferdam/takeover.h>
+
+#include "lib/fake_vtd.h"
+#include "lib/firmware.h"
+#include "lib/old_kernel.h"
+
+#define M_OLD_START   0x00100000ull // memory of the old kernel
+#define M_OLD_END     0x00500000ull
+#define M_TABLES_END  0x00300000ull // its tables lie below this; from here up is data
+#define M_QUEUES      0x004F0000ull // its invalidation queues, one page a unit
+#define M_CRASH_START 0x00800000ull // the crash region
+#define M_POOL_START  0x00A00000ull
+#define M_POOL_SIZE   0x00200000ull
+#define M_CRASH_END   0x00C00000ull
+#define M_FIRMWARE    0x7F000000ull // ACPI tables
+#define M_UNIT(n)     (0xFED90000ull + 0x1000 * (n))
+#define M_HAW         39u
+
+struct machine {
+    struct fake_vtd *fake;
+    struct old_kernel k[FAKE_MAX_UNITS]; // a quarter of the table area each
+    struct firmware firmware;
+    uint8_t *old, *old_before, *pool_memory, *crash_memory, *firmware_memory;
+    struct dam_arena pool;
+    struct dam_range old_storage[8], keep_storage[8];
+    struct dam_ranges old_ram, keep_out;
+    struct dam_takeover_config config; // change it before machine_start()
+    struct dam_takeover *t;
+    uint8_t *note;
+    size_t note_size;
+};
+
+// A machine with `units` running units on segment 0, empty tables, one DRHD a unit (the last one has
+// INCLUDE_PCI_ALL), queued invalidation on. Add tables, regions and devices, then call machine_start().
+void machine_setup(struct machine *m, unsigned units);
+void machine_teardown(struct machine *m);
+// Finishes the firmware tables, lets the units run on their tables, makes the takeover; false: no memory.
+bool machine_start(struct machine *m);
+// Prepare, and commit when that gives DAM_STOP_NONE.
+enum dam_stop machine_run(struct machine *m);
+// Whether old memory is, byte for byte, what it was at machine_start().
+bool machine_old_memory_untouched(const struct machine *m);
+// Whether pa lies in the crash region (the pool included).
+bool machine_keeps_out(uint64_t pa);
+
+// Writes the note and checks its frame; the same note is used by the functions below.
+void machine_report(struct machine *m);
+// The first entry of a section of the note and their number; NULL when there is none.
+const void *machine_section(const struct machine *m, enum dam_section_type type, uint32_t *count);
+const struct dam_note_summary *machine_summary(const struct machine *m);
+// The note's entry of a requester, or NULL.
+const struct dam_note_requester *machine_requester(const struct machine *m, unsigned unit, unsigned rid);
+// How many findings of this code the note has (repeats not counted).
+unsigned machine_findings(const struct machine *m, enum dam_finding_code code);
+
+#endif
