@@ -10,7 +10,10 @@
 #include <string.h>
 
 static const struct tool_command *const commands[] = {
-    &command_wrap, &command_unwrap, &command_info,
+    &command_wrap,
+    &command_unwrap,
+    &command_info,
+    &command_acpi,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

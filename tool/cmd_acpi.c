@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+#include "dmar_view.h"
+#include "file.h"
+#include "json.h"
+
+// The largest DMAR table that makes sense is some KiB; this only keeps a wrong file from being read whole.
+#define MAX_TABLE (16u * 1024 * 1024)
+
+static enum tool_status show(const struct tool_command *self, const char *path, bool json,
+                             const uint8_t *bytes, size_t size)
+{
+    struct tool_error error;
+    struct dmar_table table;
+    enum tool_status status = dmar_view_open(bytes, size, &table, &error);
+    if (status != TOOL_OK)
+        return cli_error(self, status, "%s: %s", path, error.text);
+    if (json)
+        json_print(dmar_view_json(&table));
+    else
+        dmar_view_print(stdout, &table, "");
+    if (table.length < size)
+        cli_error(self, TOOL_OK, "warning: %s: %zu bytes behind the table, ignored", path,
+                  size - table.length);
+    return cli_finish(self, TOOL_OK);
+}
+
+static enum tool_status run(const struct tool_command *self, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    bool json = false;
+    int option;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, ":jh", options, NULL)) != -1) {
+        if (option == 'h')
+            return cli_help(self);
+        if (option != 'j')
+            return cli_bad_option(self, option, argv);
+        json = true;
+    }
+    const char *path = cli_one_argument(self, argc, argv, "TABLE");
+    if (path == NULL)
+        return TOOL_USAGE;
+    struct tool_error error;
+    uint8_t *bytes;
+    size_t size;
+    enum tool_status status = file_read(path, MAX_TABLE, &bytes, &size, &error);
+    if (status != TOOL_OK)
+        return cli_error(self, status, "%s", error.text);
+    status = show(self, path, json, bytes, size);
+    free(bytes);
+    return status;
+}
+
+const struct tool_command command_acpi = {
+    .name = "acpi",
+    .arguments = "TABLE [--json]",
+    .summary = "Show a DMAR table as the engine reads it",
+    .help = "  TABLE        a binary file, for example /sys/firmware/acpi/tables/DMAR\n"
+            "  -j, --json   as one JSON object\n"
+            "  -h, --help   this text\n",
+    .run = run,
+};
