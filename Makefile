@@ -15,9 +15,10 @@ COMMON := -std=c11 $(WARN) -Iinclude -Iengine -MMD -MP -DCOFFERDAM_VERSION='"$(V
 GNU := -D_GNU_SOURCE
 # The engine is freestanding everywhere, so that a forgotten libc call fails on the host as well.
 FREE := -ffreestanding
-STAGE_FLAGS := -O2 -g -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
-	-fcf-protection=none -fpie -fvisibility=hidden -fno-jump-tables -fno-asynchronous-unwind-tables \
-	-fno-strict-aliasing
+# Small, because the image has 64 KiB; the page-table code alone has work enough to be fast (below).
+STAGE_FLAGS := -include stage/hidden.h -Os -g -ffunction-sections -fdata-sections -ffreestanding \
+	-nostdlib -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+	-fpie -fvisibility=hidden -fno-jump-tables -fno-asynchronous-unwind-tables -fno-strict-aliasing
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_SAN := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
@@ -63,10 +64,11 @@ $(B)/stage/%.o: %.S
 	$(CC) -Iinclude -Istage -MMD -MP $(STAGE_FLAGS) -c $< -o $@
 
 # ---- the stage ----
+$(B)/stage/engine/pgtable/%.o: STAGE_FLAGS += -O2
 STAGE_OBJ := $(patsubst %.c,$(B)/stage/%.o,$(ENGINE) $(STAGE_C) $(STAGE_PURE)) $(patsubst %.S,$(B)/stage/%.o,$(STAGE_S))
 $(B)/stage/stage.elf: $(STAGE_OBJ) stage/stage.ld
-	$(CC) $(STAGE_FLAGS) -Wl,-pie -Wl,--no-dynamic-linker -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro \
-		-Wl,-T,stage/stage.ld -static-pie -o $@ $(STAGE_OBJ)
+	$(CC) -nostdlib -Wl,-pie -Wl,--no-dynamic-linker -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro \
+		-Wl,--gc-sections -Wl,-T,stage/stage.ld -static-pie -o $@ $(STAGE_OBJ)
 $(B)/stage/stage.bin: $(B)/stage/stage.elf
 	objcopy -O binary $< $@
 

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#include "cmdline.h"
+
+#include <string.h>
+
+#include "number.h"
+#include "word.h"
+
+static bool policy_of(const char *at, size_t len, enum dam_policy *out)
+{
+#define DAM_X(name, value, word)                                                                             \
+    if (text_equals(at, len, word)) {                                                                        \
+        *out = name;                                                                                         \
+        return true;                                                                                         \
+    }
+    DAM_POLICIES(DAM_X)
+#undef DAM_X
+    return false;
+}
+
+// One hexadecimal field of at most max_digits digits, at most max, followed by the character next (0: by
+// nothing).
+static bool hex_field(const char **at, const char *end, size_t max_digits, uint64_t max, char next,
+                      uint16_t *out)
+{
+    uint64_t v;
+    size_t digits = number_digits(*at, end, 16, &v);
+    if (!digits || digits > max_digits || v > max)
+        return false;
+    *at += digits;
+    *out = (uint16_t)v;
+    if (!next)
+        return *at == end;
+    if (*at == end || **at != next)
+        return false;
+    (*at)++;
+    return true;
+}
+
+// [SSSS:]BB:DD.F, as lspci writes it.
+static bool requester_of(const char *at, const char *end, dam_requester *out)
+{
+    uint16_t segment = 0, bus, device, function;
+    size_t colons = 0;
+    for (const char *p = at; p < end; p++)
+        colons += *p == ':';
+    if (colons == 2 && !hex_field(&at, end, 4, 0xFFFF, ':', &segment))
+        return false;
+    if (!hex_field(&at, end, 2, 0xFF, ':', &bus) || !hex_field(&at, end, 2, 0x1F, '.', &device) ||
+        !hex_field(&at, end, 1, 7, 0, &function))
+        return false;
+    *out = (dam_requester){segment, (uint16_t)(bus << 8 | device << 3 | function)};
+    return true;
+}
+
+// cofferdam.policy.REQUESTER=POLICY; a requester that is named again gets the later policy.
+static bool choose(const struct word *word, size_t prefix, struct cmdline_options *out)
+{
+    struct dam_choice choice;
+    if (!word->value || !requester_of(word->name + prefix, word->name + word->name_len, &choice.requester) ||
+        !policy_of(word->value, word->value_len, &choice.policy))
+        return false;
+    size_t i = 0;
+    while (i < out->choice_count && (out->choices[i].requester.segment != choice.requester.segment ||
+                                     out->choices[i].requester.rid != choice.requester.rid))
+        i++;
+    if (i == DAM_MAX_CHOICES)
+        return false;
+    out->choices[i] = choice;
+    if (i == out->choice_count)
+        out->choice_count++;
+    return true;
+}
+
+// One cofferdam.* word. False when it is not understood.
+static bool own_word(const struct word *word, struct cmdline_options *out)
+{
+    if (word_is(word, "cofferdam.policy")) {
+        if (!word->value || !policy_of(word->value, word->value_len, &out->policy))
+            return false;
+        out->policy_given = true;
+        return true;
+    }
+    size_t prefix = text_prefix(word->name, word->name_len, "cofferdam.policy.");
+    if (prefix)
+        return choose(word, prefix, out);
+    if (word->value)
+        return false;
+    if (word_is(word, "cofferdam.verbose"))
+        out->verbose = true;
+    else if (word_is(word, "cofferdam.quiet"))
+        out->quiet = true;
+    else if (word_is(word, "cofferdam.off"))
+        out->off = true;
+    else
+        return false;
+    return true;
+}
+
+static void keep_word(const struct word *word, bool good, struct cmdline_options *out)
+{
+    out->words++;
+    // Every kept word was in the line, with a space or the end behind it: only the very last can lack room
+    // for its terminator.
+    uint32_t offset = out->kept_size;
+    size_t len = word->raw_len;
+    if (len > sizeof(out->kept) - 1 - offset)
+        len = sizeof(out->kept) - 1 - offset;
+    memcpy(out->kept + offset, word->raw, len);
+    for (size_t i = 0; i < len; i++)
+        if (out->kept[offset + i] == '\0')
+            out->kept[offset + i] = '?';
+    out->kept[offset + len] = '\0';
+    out->kept_size = offset + (uint32_t)len + 1;
+    if (good)
+        return;
+    if (out->bad_words < CMDLINE_MAX_BAD)
+        out->bad[out->bad_words] = (struct cmdline_bad){(uint16_t)out->words, (uint16_t)offset};
+    out->bad_words++;
+}
+
+// Linux looks at each of the comma-separated parts, and at the first eight letters of each only.
+static bool has_exactmap(const struct word *word)
+{
+    for (size_t i = 0; i < word->value_len; i++)
+        if ((i == 0 || word->value[i - 1] == ',') &&
+            text_prefix(word->value + i, word->value_len - i, "exactmap"))
+            return true;
+    return false;
+}
+
+// ADDR or SIZE@ADDR.
+static void take_elfcorehdr(const struct word *word, struct cmdline_options *out)
+{
+    const char *end = word->value + word->value_len;
+    uint64_t v;
+    size_t n = number_memparse(word->value, end, &v);
+    if (n && word->value + n < end && word->value[n] == '@')
+        n = number_memparse(word->value + n + 1, end, &v);
+    out->has_elfcorehdr = n != 0;
+    out->elfcorehdr = n ? v : 0;
+}
+
+static void take_acpi_rsdp(const struct word *word, struct cmdline_options *out)
+{
+    const char *at = word->value, *end = word->value + word->value_len;
+    if (end - at > 2 && at[0] == '0' && (at[1] | 0x20) == 'x')
+        at += 2;
+    uint64_t v;
+    if (number_digits(at, end, 16, &v))
+        out->acpi_rsdp = v;
+}
+
+void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (len > CMDLINE_MAX)
+        len = CMDLINE_MAX;
+    struct word word;
+    for (const char *at = line; word_next(&at, line + len, &word);) {
+        if (text_prefix(word.name, word.name_len, "cofferdam.")) {
+            keep_word(&word, own_word(&word, out), out);
+        } else if (word.value) {
+            if (word_is(&word, "elfcorehdr"))
+                take_elfcorehdr(&word, out);
+            else if (word_is(&word, "acpi_rsdp"))
+                take_acpi_rsdp(&word, out);
+            else if (word_is(&word, "memmap"))
+                out->exactmap |= has_exactmap(&word);
+            else
+                console_arg_take(&word, &out->consoles);
+        }
+    }
+}
+
+struct sink {
+    char *out;
+    size_t len, max;
+    bool full;
+};
+
+static void sink_put(struct sink *sink, const char *at, size_t len)
+{
+    if (sink->full || len > sink->max - sink->len) {
+        sink->full = true;
+        return;
+    }
+    memcpy(sink->out + sink->len, at, len);
+    sink->len += len;
+}
+
+static size_t hex_text(uint64_t v, char out[18])
+{
+    size_t len = 2;
+    out[0] = '0';
+    out[1] = 'x';
+    unsigned shift = 60;
+    while (shift && !(v >> shift))
+        shift -= 4;
+    for (;; shift -= 4) {
+        unsigned digit = (unsigned)(v >> shift) & 15;
+        out[len++] = (char)(digit < 10 ? '0' + digit : 'a' + digit - 10);
+        if (!shift)
+            return len;
+    }
+}
+
+dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, char *out, size_t max_len,
+                               size_t *out_len)
+{
+    char number[18];
+    size_t number_len = hex_text(address, number);
+    struct sink sink = {.out = out, .max = max_len};
+    struct word word;
+    const char *copied = line;
+    for (const char *at = line; word_next(&at, line + len, &word);) {
+        if (!word.value || !word_is(&word, "elfcorehdr"))
+            continue;
+        sink_put(&sink, copied, (size_t)(word.value - copied));
+        sink_put(&sink, number, number_len);
+        copied = word.value + word.value_len;
+    }
+    sink_put(&sink, copied, (size_t)(line + len - copied));
+    if (sink.full)
+        return DAM_E_LENGTH;
+    out[sink.len] = '\0';
+    *out_len = sink.len;
+    return DAM_OK;
+}
