@@ -38,7 +38,6 @@ struct pt_audit {
 
     // the visitor's own:
     struct pt_cut *last_cut;
-    uint64_t *placed[PT_MAX_LEVELS];
 };
 
 // Checks the tree below root. DAM_E_RANGE: the root lies outside known memory. DAM_E_BUDGET. DAM_E_NOMEM.

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// Every register offset and field of VT-d against a list typed apart from the headers, as masks instead of
+// bit positions (Linux drivers/iommu/intel/iommu.h and the specification's register drawings were the
+// source).
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "iommu/vtd/regs.h"
+#include "iommu/vtd/tables.h"
+#include "iommu/vtd/unit.h"
+
+static void offsets(void **state)
+{
+    (void)state;
+    assert_int_equal(VTD_VER_REG, 0x0);
+    assert_int_equal(VTD_CAP_REG, 0x8);
+    assert_int_equal(VTD_ECAP_REG, 0x10);
+    assert_int_equal(VTD_GCMD_REG, 0x18);
+    assert_int_equal(VTD_GSTS_REG, 0x1c);
+    assert_int_equal(VTD_RTADDR_REG, 0x20);
+    assert_int_equal(VTD_CCMD_REG, 0x28);
+    assert_int_equal(VTD_FSTS_REG, 0x34);
+    assert_int_equal(VTD_FECTL_REG, 0x38);
+    assert_int_equal(VTD_PMEN_REG, 0x64);
+    assert_int_equal(VTD_IQH_REG, 0x80);
+    assert_int_equal(VTD_IQT_REG, 0x88);
+    assert_int_equal(VTD_IQA_REG, 0x90);
+    assert_int_equal(VTD_IRTA_REG, 0xb8);
+}
+
+static void fields(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t got, want;
+    } list[] = {
+        {dam_bits_mask(VTD_VER_MAJOR), 0xf0},
+        {dam_bits_mask(VTD_CAP_ND), 0x7},
+        {dam_bits_mask(VTD_CAP_RWBF), 0x10},
+        {dam_bits_mask(VTD_CAP_CM), 0x80},
+        {dam_bits_mask(VTD_CAP_SAGAW), 0x1f00},
+        {dam_bits_mask(VTD_CAP_MGAW), 0x3f0000},
+        {dam_bits_mask(VTD_CAP_FRO), 0x3ff000000},
+        {dam_bits_mask(VTD_CAP_SLLPS), 0x3c00000000},
+        {dam_bits_mask(VTD_CAP_NFR), 0xff0000000000},
+        {dam_bits_mask(VTD_CAP_DWD), 0x40000000000000},
+        {dam_bits_mask(VTD_CAP_DRD), 0x80000000000000},
+        {dam_bits_mask(VTD_CAP_ESRTPS), 0x8000000000000000},
+        {dam_bits_mask(VTD_ECAP_C), 0x1},
+        {dam_bits_mask(VTD_ECAP_QI), 0x2},
+        {dam_bits_mask(VTD_ECAP_DT), 0x4},
+        {dam_bits_mask(VTD_ECAP_IR), 0x8},
+        {dam_bits_mask(VTD_ECAP_PT), 0x40},
+        {dam_bits_mask(VTD_ECAP_SC), 0x80},
+        {dam_bits_mask(VTD_ECAP_IRO), 0x3ff00},
+        {dam_bits_mask(VTD_G_TE), 0x80000000},
+        {dam_bits_mask(VTD_G_SRTP), 0x40000000},
+        {dam_bits_mask(VTD_G_WBF), 0x8000000},
+        {dam_bits_mask(VTD_G_QIE), 0x4000000},
+        {dam_bits_mask(VTD_G_IRE), 0x2000000},
+        {dam_bits_mask(VTD_RTADDR_TTM), 0xc00},
+        {dam_bits_mask(VTD_RTADDR_RTA), 0xfffffffffffff000},
+        {dam_bits_mask(VTD_CCMD_ICC), 0x8000000000000000},
+        {dam_bits_put(1, VTD_CCMD_CIRG), 0x2000000000000000},
+        {dam_bits_mask(VTD_IOTLB_IVT), 0x8000000000000000},
+        {dam_bits_put(1, VTD_IOTLB_IIRG), 0x1000000000000000},
+        {dam_bits_mask(VTD_IOTLB_IAIG), 0x600000000000000},
+        {dam_bits_mask(VTD_IOTLB_DR), 0x2000000000000},
+        {dam_bits_mask(VTD_IOTLB_DW), 0x1000000000000},
+        {dam_bits_mask(VTD_FSTS_PFO), 0x1},
+        {dam_bits_mask(VTD_FSTS_PPF), 0x2},
+        {dam_bits_mask(VTD_FSTS_IQE), 0x10},
+        {dam_bits_mask(VTD_FSTS_ICE), 0x20},
+        {dam_bits_mask(VTD_FSTS_ITE), 0x40},
+        {dam_bits_mask(VTD_FECTL_IM), 0x80000000},
+        {dam_bits_mask(VTD_PMEN_PRS), 0x1},
+        {dam_bits_mask(VTD_IQ_PTR), 0x7fff0},
+        {dam_bits_mask(VTD_IQA_IQA), 0xfffffffffffff000},
+        {dam_bits_mask(VTD_IQA_DW), 0x800},
+        {dam_bits_mask(VTD_IQA_QS), 0x7},
+        {VTD_GSTS_KEEP, 0x96ffffff},
+    };
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+        assert_int_equal(list[i].got, list[i].want);
+}
+
+// The defaults of QEMU 7.2: CAP and ECAP as they were read there.
+static void capabilities(void **state)
+{
+    (void)state;
+    struct vtd_unit unit = {.cap = 0x00d2008c222f0606ull, .ecap = 0xf00f4a};
+    assert_int_equal(vtd_domain_ids(&unit), 65536);
+    assert_int_equal(vtd_large_levels(&unit), 6);
+    assert_false(vtd_width_supported(&unit, 0));
+    assert_true(vtd_width_supported(&unit, 1));
+    assert_true(vtd_width_supported(&unit, 2));
+    assert_false(vtd_width_supported(&unit, 3));
+    assert_false(vtd_width_supported(&unit, 7));
+    assert_int_equal(dam_bits_get(unit.ecap, VTD_ECAP_IRO), 0xf);
+    unit.cap = 0;
+    assert_int_equal(vtd_domain_ids(&unit), 16);
+    assert_int_equal(vtd_large_levels(&unit), 0);
+}
+
+static void root_entries(void **state)
+{
+    (void)state;
+    struct vtd_root r = vtd_root_decode((struct vtd_root_entry){{0x123456001, 0}}, 39);
+    assert_true(r.present);
+    assert_false(r.reserved);
+    assert_int_equal(r.context_table.v, 0x123456000);
+    assert_true(vtd_root_decode((struct vtd_root_entry){{0x123456003, 0}}, 39).reserved);
+    assert_true(vtd_root_decode((struct vtd_root_entry){{0x123456001, 1}}, 39).reserved);
+    assert_true(vtd_root_decode((struct vtd_root_entry){{0x8000000001, 0}}, 39).reserved);
+    assert_false(vtd_root_decode((struct vtd_root_entry){{0x8000000001, 0}}, 40).reserved);
+    assert_false(vtd_root_decode((struct vtd_root_entry){{0, 0}}, 39).present);
+    assert_int_equal(vtd_root_encode(dam_pa_of(0x5000)).w[0], 0x5001);
+}
+
+static void context_entries(void **state)
+{
+    (void)state;
+    struct vtd_context_entry raw = {{0x7654321003, 0x4102 | 2 << 3}};
+    struct vtd_context c = vtd_context_decode(raw, 39);
+    assert_true(c.present);
+    assert_true(c.fpd);
+    assert_false(c.reserved);
+    assert_int_equal(c.type, 0);
+    assert_int_equal(c.aw, 2);
+    assert_int_equal(c.did, 0x41);
+    assert_int_equal(c.root.v, 0x7654321000);
+    struct vtd_context_entry back = vtd_context_encode(&c, raw);
+    assert_int_equal(back.w[0], raw.w[0]);
+    assert_int_equal(back.w[1], raw.w[1]); // the available bits are kept
+    assert_int_equal(vtd_context_decode((struct vtd_context_entry){{0x9, 0}}, 39).type, 2);
+    const uint64_t reserved[][2] = {{0x11, 0}, {0x801, 0}, {1, 0x80}, {1, 0x1000000}, {0x8000000001, 0}};
+    for (size_t i = 0; i < 5; i++)
+        assert_true(
+            vtd_context_decode((struct vtd_context_entry){{reserved[i][0], reserved[i][1]}}, 39).reserved);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(offsets),      cmocka_unit_test(fields),          cmocka_unit_test(capabilities),
+        cmocka_unit_test(root_entries), cmocka_unit_test(context_entries),
+    };
+    return cmocka_run_group_tests_name("vtd fields", tests, NULL, NULL);
+}
