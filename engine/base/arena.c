@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cofferdam/arena.h>
 
+#include <string.h>
+
 void dam_arena_init(struct dam_arena *arena, void *base, dam_pa pa, uint64_t size)
 {
     *arena = (struct dam_arena){.base = base, .pa = pa, .size = size};
@@ -24,6 +26,12 @@ dam_err dam_arena_record(struct dam_arena *arena, size_t size, void **out)
     arena->high += dam_align_up(size, 16);
     *out = arena->base + (arena->size - arena->high);
     return DAM_OK;
+}
+
+void dam_arena_release(struct dam_arena *arena, uint64_t low)
+{
+    memset(arena->base + low, 0, arena->low - low);
+    arena->low = low;
 }
 
 dam_pa dam_arena_pa(const struct dam_arena *arena, const void *p)

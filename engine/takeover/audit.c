@@ -135,7 +135,7 @@ static dam_err audit_bus(struct dam_takeover *t, struct unit *unit, unsigned bus
     dam_err err = dam_arena_pages(t->pool, 1, &page);
     if (!err)
         err = dam_mem_read(t->ops, table, page, DAM_PAGE_SIZE);
-    struct vtd_context_entry *contexts = unit->contexts[bus] = page;
+    struct vtd_context_entry *contexts = unit->copied[bus] = page;
     for (unsigned devfn = 0; !err && devfn < VTD_DEVFNS; devfn++) {
         struct vtd_context_entry raw = contexts[devfn];
         bool sound = false;
@@ -146,7 +146,7 @@ static dam_err audit_bus(struct dam_takeover *t, struct unit *unit, unsigned bus
         if (sound)
             contexts[devfn].w[0] |= dam_bits_mask(VTD_CTX_FPD);
         else
-            contexts[devfn] = (struct vtd_context_entry){{dam_bits_mask(VTD_CTX_FPD), 0}};
+            contexts[devfn] = VTD_CONTEXT_SILENT;
     }
     return err;
 }
@@ -172,13 +172,16 @@ static dam_err audit_unit_tables(struct dam_takeover *t, struct unit *unit)
             continue;
         bool known = pt_known_table(&t->old_memory, entry.context_table, entry.context_table);
         if (entry.reserved || !known) {
+            // An absent bus reports its faults whatever its contexts say (reason 1 is not qualified by FPD).
+            unit->copied[bus] = t->silence;
+            unit->root_table[bus] = vtd_root_encode(dam_arena_pa(t->pool, t->silence));
             report_entry(t, entry.reserved ? DAM_F_ROOT_RESERVED : DAM_F_ROOT_POINTER, unit,
                          (uint16_t)(bus << 8), (uint16_t)bus, root.v + bus * sizeof(raw), raw.w[0]);
             continue;
         }
         err = audit_bus(t, unit, bus, entry.context_table);
         if (!err)
-            unit->root_table[bus] = vtd_root_encode(dam_arena_pa(t->pool, unit->contexts[bus]));
+            unit->root_table[bus] = vtd_root_encode(dam_arena_pa(t->pool, unit->copied[bus]));
     }
     return err;
 }
@@ -295,9 +298,23 @@ static enum dam_stop for_planned_units(struct dam_takeover *t,
     return DAM_STOP_NONE;
 }
 
+static dam_err make_silence(struct dam_takeover *t)
+{
+    void *page;
+    dam_err err = dam_arena_pages(t->pool, 1, &page);
+    if (err)
+        return err;
+    t->silence = page;
+    for (unsigned i = 0; i < VTD_DEVFNS; i++)
+        t->silence[i] = VTD_CONTEXT_SILENT;
+    return DAM_OK;
+}
+
 enum dam_stop takeover_audit(struct dam_takeover *t)
 {
-    enum dam_stop stop = for_planned_units(t, audit_unit_tables);
+    enum dam_stop stop = takeover_stop_of(make_silence(t));
+    if (!stop)
+        stop = for_planned_units(t, audit_unit_tables);
     if (!stop)
         stop = for_planned_units(t, attach_windows);
     t->share_old = !somebody_writes(t);

@@ -1,63 +1,28 @@
 // SPDX-License-Identifier: MIT
-// Commit: swap the root pointer to an exact copy of the old root and context tables, then change the context
-// entries in that copy, each step with its flushes (hardware/vtd.md §10; VT-d architecture specification, 6.6
-// and 11.4.5: the new tables must give the same results as the old ones while DMA is active).
+// Commit: swap the root pointer to an exact copy of the old root and context tables, then lead each bus over
+// to its planned context table, each step with its flushes (VT-d architecture specification, 6.6 and 11.4.5:
+// while DMA is active a new root table must give the same results as the old one).
 #include "takeover/takeover.h"
 
 #include "iommu/vtd/regs.h"
 
-// One 64-bit store: the hardware sees the old word or the new one.
-static void store(const struct dam_ops *ops, uint64_t *word, uint64_t value)
-{
-    *(volatile uint64_t *)word = value;
-    dam_cache_flush(ops, word, sizeof(*word));
-}
-
-static struct vtd_context_entry *live_entry(struct unit *unit, const struct requester *r)
-{
-    return &unit->contexts[r->rid >> 8][r->rid & 0xFF];
-}
-
-static bool concerns(const struct requester *r, const struct new_tree *only)
-{
-    return !only || r->new_tree == only;
-}
-
-static dam_err flush(struct unit *unit)
+dam_err takeover_flush(struct unit *unit)
 {
     dam_barrier(unit->vtd.ops);
     dam_err err = vtd_flush_write_buffer(&unit->vtd);
     return err ? err : vtd_invalidate_all(&unit->vtd);
 }
 
-dam_err takeover_apply_contexts(struct dam_takeover *t, struct unit *unit, const struct new_tree *only)
+// One 64-bit store a bus: the hardware sees all of the old context table or all of the new one, and no
+// requester is without a table in between.
+static dam_err switch_contexts(struct dam_takeover *t, struct unit *unit)
 {
-    // An entry whose second word changes too cannot be stored in one go: it is taken away first, flushed, and
-    // filled.
-    bool two_steps = false;
-    for (struct requester *r = unit->requesters; r; r = r->next) {
-        struct vtd_context_entry *live = live_entry(unit, r);
-        if (concerns(r, only) && live->w[1] != r->planned.w[1] && dam_bits_get(live->w[0], VTD_CTX_P)) {
-            store(t->ops, &live->w[0], dam_bits_mask(VTD_CTX_FPD));
-            two_steps = true;
-        }
-    }
-    if (two_steps) {
-        dam_err err = flush(unit);
-        if (err)
-            return err;
-    }
-    for (struct requester *r = unit->requesters; r; r = r->next) {
-        struct vtd_context_entry *live = live_entry(unit, r);
-        if (!concerns(r, only))
-            continue;
-        if (live->w[1] != r->planned.w[1]) {
-            store(t->ops, &live->w[1], r->planned.w[1]);
-            dam_barrier(t->ops); // the hardware must not see the new first word with the old second one
-        }
-        store(t->ops, &live->w[0], r->planned.w[0]);
-    }
-    return flush(unit);
+    for (unsigned bus = 0; bus < VTD_BUSES; bus++)
+        if (unit->planned[bus])
+            *(volatile uint64_t *)&unit->root_table[bus].w[0] =
+                vtd_root_encode(dam_arena_pa(t->pool, unit->planned[bus])).w[0];
+    dam_cache_flush(t->ops, unit->root_table, DAM_PAGE_SIZE);
+    return takeover_flush(unit);
 }
 
 static dam_err commit_unit(struct dam_takeover *t, struct unit *unit, bool *switched)
@@ -79,7 +44,7 @@ static dam_err commit_unit(struct dam_takeover *t, struct unit *unit, bool *swit
         err = vtd_invalidate_all(vtd);
     unit->us_switch = (uint32_t)(dam_clock_us(t->ops) - start);
     if (!err)
-        err = takeover_apply_contexts(t, unit, NULL);
+        err = switch_contexts(t, unit);
     return err;
 }
 

@@ -3,6 +3,8 @@
 // pool and touches no hardware.
 #include "takeover/takeover.h"
 
+#include <string.h>
+
 #include "iommu/vtd/regs.h"
 
 // ---- page tables
@@ -129,8 +131,9 @@ static dam_err tree_for(struct dam_takeover *t, struct unit *unit, struct reques
     struct old_tree *old = by_old ? r->old_tree : NULL;
     uint8_t levels = levels_for(unit, r);
     for (struct new_tree *n = unit->new_trees; n; n = n->next) {
-        if (n->old == old && n->policy == r->policy && n->levels == levels) {
+        if (n->wanted_old == old && n->wanted == r->policy && n->levels == levels) {
             r->new_tree = n;
+            r->policy = n->policy;
             return DAM_OK;
         }
     }
@@ -144,10 +147,22 @@ static dam_err tree_for(struct dam_takeover *t, struct unit *unit, struct reques
     *n = (struct new_tree){.next = unit->new_trees,
                            .old = old,
                            .policy = r->policy,
+                           .wanted_old = old,
+                           .wanted = r->policy,
                            .levels = levels,
                            .number = ++unit->new_tree_count};
     unit->new_trees = n;
     r->new_tree = n;
+    uint64_t mark = t->pool->low;
+    err = build_tree(t, n);
+    if (err != DAM_E_NOMEM || !old || !old->identity)
+        return err;
+    // An identity view without large pages takes a table for every 2 MiB: that requester alone goes without.
+    dam_arena_release(t->pool, mark);
+    n->policy = r->policy = DAM_POLICY_BLOCK;
+    n->old = NULL;
+    n->failed = true;
+    takeover_report(t, DAM_F_PT_BUDGET, unit, r, 0, n->levels);
     return build_tree(t, n);
 }
 
@@ -208,11 +223,29 @@ static struct vtd_context_entry context_for(const struct unit *unit, const struc
         .did = r->new_did,
         .root = r->new_tree->root,
     };
-    return vtd_context_encode(&c, unit->contexts[r->rid >> 8][r->rid & 0xFF]);
+    return vtd_context_encode(&c, unit->copied[r->rid >> 8][r->rid & 0xFF]);
 }
 
 // ---- the phase
 // --------------------------------------------------------------------------------------------------
+
+// A second context table for each bus, all silent until the requesters are filled in.
+static dam_err make_context_tables(struct dam_takeover *t, struct unit *unit)
+{
+    for (unsigned bus = 0; bus < VTD_BUSES; bus++) {
+        if (!unit->copied[bus] || unit->copied[bus] == t->silence) {
+            unit->planned[bus] = unit->copied[bus];
+            continue;
+        }
+        void *page;
+        dam_err err = dam_arena_pages(t->pool, 1, &page);
+        if (err)
+            return err;
+        unit->planned[bus] = page;
+        memcpy(page, t->silence, DAM_PAGE_SIZE);
+    }
+    return DAM_OK;
+}
 
 static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
 {
@@ -224,6 +257,8 @@ static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
         unit->did_next = dids - 1;
         err = dam_arena_pages(t->pool, 2, &unit->queue_pages);
     }
+    if (!err)
+        err = make_context_tables(t, unit);
     if (err)
         return takeover_stop_of(err);
     for (struct requester *r = unit->requesters; r; r = r->next)
@@ -236,11 +271,13 @@ static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
         enum dam_stop stop = choose_did(t, unit, r);
         if (stop)
             return stop;
+        if (r->new_tree->failed)
+            r->flags |= DAM_REQ_QUARANTINED;
         if (r->old_tree && r->old_tree->audit.cut_count)
             r->flags |= DAM_REQ_CUT;
         if (r->old_tree && r->old_tree->windows)
             r->flags |= DAM_REQ_RMRR;
-        r->planned = context_for(unit, r);
+        unit->planned[r->rid >> 8][r->rid & 0xFF] = context_for(unit, r);
     }
     return DAM_STOP_NONE;
 }

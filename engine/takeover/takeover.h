@@ -35,13 +35,16 @@ struct new_tree {
     struct new_tree *next;
     struct old_tree *old; // NULL: nothing was mapped, or it is broken
     enum dam_policy policy;
+    // What it was made for; the two above say what it is, after a requester had to be quarantined.
+    struct old_tree *wanted_old;
+    enum dam_policy wanted;
     uint8_t levels;
     uint16_t number; // 1 and up, within the unit
     uint16_t did;    // an id that nobody had, once one was needed; 0: none yet
     dam_pa root;
     bool shares_old;                     // tables below the root are still those of the old kernel
     uint64_t readable, writable, tables; // 4-KiB pages; tables of ours
-    bool failed;                         // verification
+    bool failed; // it did not fit into the pool, or did not pass verification: its requesters are blocked
 };
 
 struct requester {
@@ -53,7 +56,6 @@ struct requester {
     struct vtd_context old;
     struct old_tree *old_tree;
     struct new_tree *new_tree;
-    struct vtd_context_entry planned;
     uint16_t new_did;
 };
 
@@ -74,10 +76,13 @@ struct unit {
     struct old_tree *old_trees;
     struct new_tree *new_trees;
     uint16_t new_tree_count;
-    struct vtd_root_entry *root_table;             // ours, in the pool
-    struct vtd_context_entry *contexts[VTD_BUSES]; // ours, in the pool; NULL: bus not present
-    uint16_t *did_owner;                           // by domain id, vtd_domain_ids() of them
-    uint32_t did_next;                             // ids above it are taken
+    struct vtd_root_entry *root_table; // ours, in the pool
+    // Ours, in the pool, for each bus; NULL: bus not present. First the exact copies of the old tables, which
+    // the unit runs on for a moment; then the planned ones. One 64-bit store in the root table leads from one
+    // to the other.
+    struct vtd_context_entry *copied[VTD_BUSES], *planned[VTD_BUSES];
+    uint16_t *did_owner; // by domain id, vtd_domain_ids() of them
+    uint32_t did_next;   // ids above it are taken
     void *queue_pages;
     uint32_t us_switch;
 };
@@ -115,8 +120,9 @@ struct dam_takeover {
     uint64_t *buffers;                       // PT_MAX_LEVELS pages for walks
     struct pt_scratch scratch;
     bool has_scratch;
-    dam_pa empty;   // a zeroed page: the empty table of every level
-    bool share_old; // no requester keeps a way to write old memory
+    struct vtd_context_entry *silence; // a context table that refuses everything and reports nothing
+    dam_pa empty;                      // a zeroed page: the empty table of every level
+    bool share_old;                    // no requester keeps a way to write old memory
     uint64_t tables_read;
     uint32_t us[DAM_PHASE_REPORT + 1]; // when each phase ended
 };
@@ -135,9 +141,7 @@ void takeover_report(struct dam_takeover *t, uint16_t code, const struct unit *u
 // The stop code of an error while planning.
 enum dam_stop takeover_stop_of(dam_err err);
 
-// Writes the planned context entries of the requesters that `only` names (NULL: all) into the live tables and
-// invalidates. Only after the unit runs on our root table.
-DAM_MUST_CHECK dam_err takeover_apply_contexts(struct dam_takeover *t, struct unit *unit,
-                                               const struct new_tree *only);
+// Makes memory writes of ours visible to the unit and drops all that it cached.
+DAM_MUST_CHECK dam_err takeover_flush(struct unit *unit);
 
 #endif

@@ -4,8 +4,6 @@
 // still.
 #include "takeover/takeover.h"
 
-#include <string.h>
-
 #include "iommu/vtd/regs.h"
 
 static bool verify_register(struct dam_takeover *t, struct unit *unit, uint16_t reg, uint64_t value,
@@ -32,13 +30,29 @@ static bool verify_registers(struct dam_takeover *t, struct unit *unit)
     return ok;
 }
 
+static struct vtd_context_entry *live_context(struct unit *unit, const struct requester *r)
+{
+    return &unit->planned[r->rid >> 8][r->rid & 0xFF];
+}
+
 static bool verify_contexts(struct dam_takeover *t, struct unit *unit)
 {
     bool ok = true;
+    for (unsigned bus = 0; bus < VTD_BUSES; bus++) {
+        uint64_t want =
+            unit->planned[bus] ? vtd_root_encode(dam_arena_pa(t->pool, unit->planned[bus])).w[0] : 0;
+        if (unit->root_table[bus].w[0] != want || unit->root_table[bus].w[1]) {
+            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, NULL,
+                            dam_arena_pa(t->pool, &unit->root_table[bus]).v, unit->root_table[bus].w[0]);
+            ok = false;
+        }
+    }
     for (const struct requester *r = unit->requesters; r; r = r->next) {
-        const struct vtd_context_entry *live = &unit->contexts[r->rid >> 8][r->rid & 0xFF];
-        if (memcmp(live, &r->planned, sizeof(*live)) != 0) {
-            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, live).v, live->w[0]);
+        struct vtd_context c = vtd_context_decode(*live_context(unit, r), t->host_address_width);
+        if (!c.present || !c.fpd || c.type != VTD_T_UNTRANSLATED || c.did != r->new_did ||
+            c.root.v != r->new_tree->root.v) {
+            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, live_context(unit, r)).v,
+                            live_context(unit, r)->w[0]);
             ok = false;
         }
     }
@@ -86,21 +100,23 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
     return ok;
 }
 
-// Blocks every requester of a tree that failed.
+// Blocks every requester of a tree that failed, by one 64-bit store each.
 static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_tree *n)
 {
     for (struct requester *r = unit->requesters; r; r = r->next) {
         if (r->new_tree != n)
             continue;
         takeover_report(t, DAM_F_VERIFY_TREE, unit, r, n->root.v, 0);
-        r->planned.w[0] = (r->planned.w[0] & ~dam_bits_mask(VTD_CTX_SSPT)) | t->empty.v;
+        struct vtd_context_entry *live = live_context(unit, r);
+        *(volatile uint64_t *)&live->w[0] = (live->w[0] & ~dam_bits_mask(VTD_CTX_SSPT)) | t->empty.v;
+        dam_cache_flush(t->ops, live, sizeof(*live));
         r->policy = DAM_POLICY_BLOCK;
         r->flags |= DAM_REQ_QUARANTINED;
     }
     n->failed = true;
     n->root = t->empty;
     n->readable = n->writable = 0;
-    return takeover_apply_contexts(t, unit, n);
+    return takeover_flush(unit);
 }
 
 static bool verify_unit(struct dam_takeover *t, struct unit *unit)

@@ -20,6 +20,8 @@ void dam_arena_init(struct dam_arena *arena, void *base, dam_pa pa, uint64_t siz
 DAM_MUST_CHECK dam_err dam_arena_pages(struct dam_arena *arena, size_t count, void **out);
 // size zeroed bytes, 16-byte aligned. DAM_E_NOMEM when they do not fit.
 DAM_MUST_CHECK dam_err dam_arena_record(struct dam_arena *arena, size_t size, void **out);
+// Gives back the pages from `low` up (an earlier value of arena->low) and zeroes them.
+void dam_arena_release(struct dam_arena *arena, uint64_t low);
 // Physical address of a pointer into the arena; the CPU pointer of a physical address in it, or NULL.
 dam_pa dam_arena_pa(const struct dam_arena *arena, const void *p);
 void *dam_arena_ptr(const struct dam_arena *arena, dam_pa pa);

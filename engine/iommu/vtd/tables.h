@@ -33,6 +33,9 @@ static_assert(sizeof(struct vtd_context_entry) == 16, "context entry");
 #define VTD_CTX_RSVD7    7, 7
 #define VTD_CTX_RSVD_TOP 63, 24
 
+// Not present, and nothing is reported: FPD counts even when P is 0.
+#define VTD_CONTEXT_SILENT ((struct vtd_context_entry){{1ull << 1, 0}})
+
 enum vtd_context_type {
     VTD_T_UNTRANSLATED = 0, // second stage; translated requests are refused
     VTD_T_ALL = 1,          // second stage; translated requests pass (device TLBs)
