@@ -10,19 +10,21 @@
 #define PCI_BASE_CLASS   0x0b // 8 RO
 #define PCI_HEADER_TYPE  0x0e // 8 RO
 #define PCI_CAPABILITIES 0x34 // 8 RO: first capability
-// Bridge 3.2.5: bus numbers
-#define PCI_SECONDARY_BUS 0x19 // 8 RW
-#define PCI_SUBORDINATE   0x1a // 8 RW
+// Bridge 3.2.5: bus numbers of a bridge
+#define PCI_BUS_NUMBERS 0x18 // 32 RW
 
-#define PCI_NO_VENDOR     0xffffu // what the vendor id of an absent function reads
+#define PCI_NO_VENDOR   0xffffu // what the vendor id of an absent function reads
 
 // Fields, as (high, low)
-#define PCI_STATUS_CAPS    4, 4
-#define PCI_HEADER_LAYOUT  6, 0 // 0 device, 1 bridge, 2 CardBus bridge
-#define PCI_LAYOUT_BRIDGE  1
-#define PCI_LAYOUT_CARDBUS 2
+#define PCI_STATUS_CAPS     4, 4
+#define PCI_HEADER_LAYOUT   6, 0 // 0 device, 1 bridge, 2 CardBus bridge
+#define PCI_LAYOUT_BRIDGE   1
+#define PCI_LAYOUT_CARDBUS  2
 
-#define PCI_CLASS_BRIDGE   0x06
+#define PCI_BUS_SECONDARY   15, 8
+#define PCI_BUS_SUBORDINATE 23, 16
+
+#define PCI_CLASS_BRIDGE    0x06
 
 // Local Bus 6.7: a capability is id, next, body; they lie in 40h–FFh, at most 48 of 4 bytes
 #define PCI_CAP_EXPRESS 0x10

@@ -10,13 +10,13 @@
 static dam_err read_buses(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid, uint8_t *secondary,
                           uint8_t *subordinate)
 {
-    uint32_t second, last;
-    dam_err err = pci_cfg_read(cfg, segment, rid, PCI_SECONDARY_BUS, 1, &second);
-    if (err == DAM_OK)
-        err = pci_cfg_read(cfg, segment, rid, PCI_SUBORDINATE, 1, &last);
+    uint32_t buses;
+    dam_err err = pci_cfg_read(cfg, segment, rid, PCI_BUS_NUMBERS, 4, &buses);
     if (err)
         return err;
-    if (second <= (uint32_t)rid >> 8 || last < second)
+    const uint64_t second = dam_bits_get(buses, PCI_BUS_SECONDARY);
+    const uint64_t last = dam_bits_get(buses, PCI_BUS_SUBORDINATE);
+    if (second <= (unsigned)rid >> 8 || last < second)
         return DAM_E_BROKEN;
     *secondary = (uint8_t)second;
     *subordinate = (uint8_t)last;
