@@ -28,7 +28,7 @@ void machine_setup(struct machine *m, unsigned units)
     fake_vtd_memory(m->fake, M_CRASH_START, m->crash_memory, CRASH_SIZE);
     fake_vtd_memory(m->fake, M_FIRMWARE, m->firmware_memory, FIRMWARE_SIZE);
     firmware_begin(&m->firmware, m->firmware_memory, M_FIRMWARE, FIRMWARE_SIZE, M_HAW, 1);
-    uint64_t share = (M_TABLES_END - M_OLD_START) / FAKE_MAX_UNITS;
+    uint64_t share = (M_TABLES_END - M_OLD_START) / (units ? units : 1) / 4096 * 4096;
     for (unsigned i = 0; i < units; i++) {
         fake_vtd_unit(m->fake, M_UNIT(i));
         firmware_drhd(&m->firmware, i + 1 == units, 0, M_UNIT(i));

@@ -24,7 +24,7 @@
 
 struct machine {
     struct fake_vtd *fake;
-    struct old_kernel k[FAKE_MAX_UNITS]; // a quarter of the table area each
+    struct old_kernel k[FAKE_MAX_UNITS]; // an equal share of the table area each
     struct firmware firmware;
     uint8_t *old, *old_before, *pool_memory, *crash_memory, *firmware_memory;
     struct dam_arena pool;

@@ -47,6 +47,8 @@ static void probe(struct fake_vtd *fake, unsigned unit, uint16_t offset, uint64_
     for (unsigned u = 0; u < fake->units; u++) {
         one_probe(u, NIC, RW, true, RW_PA);
         one_probe(u, NIC, COLD, false, COLDPA);
+        if (!(*old_kernel_context(&m.k[u], PASS) & 1))
+            continue;
         one_probe(u, PASS, RW_PA, true, RW_PA);
         one_probe(u, PASS, COLDPA, false, COLDPA);
     }
@@ -84,9 +86,11 @@ static void check_end(const struct kind *kind)
         r = fake_dma(m.fake, u, NIC, RW, false);
         if (reads && !(r.ok && r.pa == RW_PA))
             fail_msg("%s: a read does not see true data", kind->name);
-        r = fake_dma(m.fake, u, PASS, M_POOL_START, true);
-        if (r.ok && policy != DAM_POLICY_SCRATCH)
-            fail_msg("%s: the pool can be written", kind->name);
+        if (!kind->no_pass_through) {
+            r = fake_dma(m.fake, u, PASS, M_POOL_START, true);
+            if (r.ok && policy != DAM_POLICY_SCRATCH)
+                fail_msg("%s: the pool can be written", kind->name);
+        }
         assert_int_equal(unit->tes_off, 0);
         assert_int_equal(unit->faults_recorded, 0);
         assert_true(unit->gsts >> 31);
@@ -128,7 +132,7 @@ static void run_kind(struct kind *kind)
         if (m.fake->violations)
             fail_msg("%s: %s", kind->name, m.fake->violation);
         assert_true(machine_old_memory_untouched(&m));
-        assert_true(probes > 20);
+        assert_true(probes > 10);
         check_end(kind);
         machine_teardown(&m);
     }
