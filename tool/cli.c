@@ -10,10 +10,7 @@
 #include <string.h>
 
 static const struct tool_command *const commands[] = {
-    &command_wrap,
-    &command_unwrap,
-    &command_info,
-    &command_acpi,
+    &command_wrap, &command_unwrap, &command_info, &command_acpi, &command_log,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// ELF dumps. libelf reads the headers, from a copy of the file's beginning: so it works alike on
+// /proc/vmcore, which must not be mapped as a whole, and on flattened streams; and no section or segment is
+// ever loaded.
+#include "dump.h"
+
+#include <gelf.h>
+#include <inttypes.h>
+#include <libelf.h>
+#include <stdlib.h>
+
+#define FIRST_READ  (64u * 1024)
+#define MAX_HEADERS (32u * 1024 * 1024) // 600,000 program headers
+
+static enum tool_status add_area(struct dump *out, uint64_t offset, uint64_t size, struct tool_error *error)
+{
+    if (size == 0)
+        return TOOL_OK;
+    if (offset > INT64_MAX || size > INT64_MAX - offset)
+        return tool_fail(error, TOOL_BAD_INPUT, "damaged: notes at 0x%" PRIx64 ", size 0x%" PRIx64, offset,
+                         size);
+    if (out->area_count == MAX_NOTE_AREAS)
+        return tool_fail(error, TOOL_BAD_INPUT, "more than %u note segments", MAX_NOTE_AREAS);
+    out->areas[out->area_count++] = (struct note_area){offset, size};
+    return TOOL_OK;
+}
+
+static enum tool_status check_kind(Elf *elf, GElf_Ehdr *ehdr, struct tool_error *error)
+{
+    if (elf_kind(elf) != ELF_K_ELF || gelf_getehdr(elf, ehdr) == NULL)
+        return tool_fail(error, TOOL_BAD_INPUT, "an ELF file with a damaged header");
+    if (ehdr->e_ident[EI_DATA] != ELFDATA2LSB)
+        return tool_fail(error, TOOL_BAD_INPUT, "a dump of a big-endian machine");
+    if (ehdr->e_type != ET_CORE)
+        return tool_fail(error, TOOL_BAD_INPUT, "not a dump: an ELF file of type %u, not a core file",
+                         ehdr->e_type);
+    return TOOL_OK;
+}
+
+// How many program headers there are and where they end. With PN_XNUM in the header the number is in section
+// 0.
+static enum tool_status measure(Elf *elf, const GElf_Ehdr *ehdr, size_t *count, uint64_t *end,
+                                struct tool_error *error)
+{
+    *count = ehdr->e_phnum;
+    if (ehdr->e_phnum == PN_XNUM) {
+        GElf_Shdr shdr;
+        Elf_Scn *scn = elf_getscn(elf, 0);
+        if (scn == NULL || gelf_getshdr(scn, &shdr) == NULL)
+            return tool_fail(error, TOOL_BAD_INPUT, "damaged: the number of program headers is not there");
+        *count = shdr.sh_info;
+    }
+    uint64_t size = (uint64_t)*count * ehdr->e_phentsize;
+    if (ehdr->e_phoff > MAX_HEADERS || size > MAX_HEADERS - ehdr->e_phoff)
+        return tool_fail(error, TOOL_BAD_INPUT, "damaged: %zu program headers at 0x%" PRIx64, *count,
+                         (uint64_t)ehdr->e_phoff);
+    *end = ehdr->e_phoff + size;
+    return TOOL_OK;
+}
+
+static enum tool_status collect(Elf *elf, size_t count, struct dump *out, struct tool_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr phdr;
+        if (gelf_getphdr(elf, (int)i, &phdr) == NULL)
+            return tool_fail(error, TOOL_BAD_INPUT, "cut short: program header %zu of %zu is not there", i,
+                             count);
+        if (phdr.p_type != PT_NOTE)
+            continue;
+        enum tool_status status = add_area(out, phdr.p_offset, phdr.p_filesz, error);
+        if (status != TOOL_OK)
+            return status;
+    }
+    return TOOL_OK;
+}
+
+// One attempt over the first size bytes. *need is set when more are needed, and nothing else was done.
+static enum tool_status read_headers(uint8_t *bytes, size_t size, struct dump *out, uint64_t *need,
+                                     struct tool_error *error)
+{
+    GElf_Ehdr ehdr;
+    size_t count = 0;
+    uint64_t end = 0;
+    Elf *elf = elf_memory((char *)bytes, size);
+    if (elf == NULL)
+        return tool_fail(error, TOOL_BAD_INPUT, "an ELF file with a damaged header");
+    enum tool_status status = check_kind(elf, &ehdr, error);
+    if (status == TOOL_OK)
+        status = measure(elf, &ehdr, &count, &end, error);
+    if (status == TOOL_OK && end > size)
+        *need = end;
+    else if (status == TOOL_OK)
+        status = collect(elf, count, out, error);
+    elf_end(elf);
+    return status;
+}
+
+enum tool_status dump_elf_read(const struct dump_source *source, struct dump *out, struct tool_error *error)
+{
+    elf_version(EV_CURRENT);
+    uint64_t want = FIRST_READ;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        uint8_t *bytes = malloc(want);
+        if (bytes == NULL)
+            return tool_fail(error, TOOL_SYSTEM, "no memory for %" PRIu64 " bytes of headers", want);
+        size_t got = source_read(source, 0, bytes, want);
+        uint64_t need = 0;
+        enum tool_status status = read_headers(bytes, got, out, &need, error);
+        free(bytes);
+        if (status != TOOL_OK || need == 0)
+            return status;
+        if (got < want)
+            break;
+        want = need;
+    }
+    return tool_fail(error, TOOL_BAD_INPUT, "cut short: the program headers are not all there");
+}
