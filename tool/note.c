@@ -158,6 +158,17 @@ bool note_finding_has_bus(uint16_t code)
     return code == DAM_F_ROOT_RESERVED || code == DAM_F_ROOT_POINTER;
 }
 
+uint32_t note_findings_lost(const struct note *note)
+{
+    uint64_t told = note->findings.count;
+    for (uint32_t i = 0; i < note->findings.count; i++) {
+        struct dam_finding finding;
+        note_finding_at(note, i, &finding);
+        told += finding.repeats;
+    }
+    return told < note->summary.findings_total ? (uint32_t)(note->summary.findings_total - told) : 0;
+}
+
 bool note_next_word(const struct note *note, uint32_t *cursor, char *out, size_t size)
 {
     const uint8_t *bytes = note->command_line.bytes;

@@ -42,6 +42,10 @@ void note_range_at(const struct note *note, uint32_t i, struct dam_note_range *o
 bool note_finding_has_requester(uint16_t code);
 bool note_finding_has_bus(uint16_t code);
 
+// How many findings the stage saw that the note tells nothing of: neither listed nor folded into a listed
+// one.
+uint32_t note_findings_lost(const struct note *note);
+
 // Copies the word of the command line at *cursor (0 at first), printable, cut at size - 1 characters, and
 // moves *cursor behind it. false: no more words.
 bool note_next_word(const struct note *note, uint32_t *cursor, char *out, size_t size);

@@ -234,6 +234,7 @@ struct json_object *note_json(const struct note *note)
     put_list(o, "keep_out", note, &note->keep_out, range_json);
     put_list(o, "units", note, &note->units, unit_json);
     put_list(o, "requesters", note, &note->requesters, requester_json);
+    json_put_number(o, "findings_lost", note_findings_lost(note));
     put_list(o, "findings", note, &note->findings, finding_json);
     for (size_t i = 0; i < note->acpi_table_count; i++)
         json_object_array_add(tables, table_json(&note->acpi_tables[i]));

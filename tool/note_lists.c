@@ -53,9 +53,9 @@ void note_print_requesters(FILE *stream, const struct note *note)
         arrow(writable, sizeof writable, r.old_writable, r.new_writable);
         arrow(tables, sizeof tables, r.old_tables, r.new_tables);
         flag_words(r.flags, flags, sizeof flags);
-        fprintf(stream, "  %-13s%5u  %-9s%-15s%-10s%-20s%-20s%8" PRIu64 "  %-12s%s\n", name, r.unit,
+        fprintf(stream, "  %-13s%5u  %-9s%-15s%-10s%-20s%-20s%8" PRIu64 "  %s%s%s\n", name, r.unit,
                 name_policy(r.policy), name_old_kind(r.old_kind), domain, readable, writable, r.cut, tables,
-                flags);
+                flags[0] ? "  " : "", flags);
     }
     if (note->summary.requester_total > note->requesters.count)
         fprintf(stream, "  and %" PRIu32 " more that did not fit into the note\n",

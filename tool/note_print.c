@@ -73,8 +73,10 @@ static void print_memory(FILE *stream, const struct note *note)
     }
 }
 
-static void print_troubles(FILE *stream, const struct dam_note_summary *s)
+static void print_troubles(FILE *stream, const struct note *note)
 {
+    const struct dam_note_summary *s = &note->summary;
+    uint32_t lost = note_findings_lost(note);
     if (s->flags & DAM_SUMMARY_EXCEPTION)
         fprintf(stream,
                 "Exception      vector %" PRIu32 ", error %" PRIx64 "h, rip 0x%" PRIx64 ", cr2 0x%" PRIx64
@@ -84,8 +86,9 @@ static void print_troubles(FILE *stream, const struct dam_note_summary *s)
         fprintf(stream, "NMI            %" PRIu32 " in the stage\n", s->nmi_count);
     if (s->flags & DAM_SUMMARY_TRUNCATED)
         fprintf(stream, "Cut            not every requester fitted into the note\n");
-    if (s->flags & DAM_SUMMARY_FINDINGS_LOST)
-        fprintf(stream, "Cut            not every finding fitted into the note\n");
+    if (lost != 0)
+        fprintf(stream, "Cut            %" PRIu32 " finding%s did not fit into the note\n", lost,
+                lost == 1 ? "" : "s");
 }
 
 static void print_command_line(FILE *stream, const struct note *note)
@@ -146,7 +149,7 @@ void note_print(FILE *stream, const struct note *note)
     print_verdict(stream, note);
     print_times(stream, &note->summary);
     print_memory(stream, note);
-    print_troubles(stream, &note->summary);
+    print_troubles(stream, note);
     print_command_line(stream, note);
     if (note->units.count != 0)
         fprintf(stream, "\nUnits\n");
