@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pgtable/audit.h"
 
+#define LOW_MEMORY 0x100000u
+
 static void report(struct pt_audit *a, uint16_t code, const struct pt_table *t, unsigned index)
 {
     if (!a->findings)
@@ -96,8 +98,10 @@ static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, cons
             break;
         uint64_t from = k->start > at ? dam_align_down(k->start, DAM_PAGE_SIZE) : at;
         uint64_t to = k->end < end ? dam_align_up(k->end, DAM_PAGE_SIZE) : end;
+        // Linux maps the first 16 MiB one to one for the ISA bridge: ordinary, and no error of the old
+        // kernel.
         if (!told)
-            report(a, DAM_F_PT_KEEP_OUT, t, index);
+            report(a, to <= LOW_MEMORY ? DAM_F_PT_LOW_MEMORY : DAM_F_PT_KEEP_OUT, t, index);
         told = true;
         a->cut_readable += r ? (to - from) >> DAM_PAGE_SHIFT : 0;
         a->cut_writable += w ? (to - from) >> DAM_PAGE_SHIFT : 0;
