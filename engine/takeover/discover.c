@@ -213,6 +213,15 @@ static dam_err read_structures(struct dam_takeover *t, const struct dmar_table *
     return DAM_OK; // what came before the broken structure still counts
 }
 
+static void apply_chipset_quirks(struct dam_takeover *t, const struct pci_cfg *cfg)
+{
+    uint32_t host_bridge;
+    if (pci_cfg_read(cfg, 0, pci_rid(0, 0, 0), 0, 4, &host_bridge) || !vtd_chipset_hides_rwbf(host_bridge))
+        return;
+    for (struct unit *u = t->units; u; u = u->next)
+        u->vtd.needs_write_buffer_flush = true;
+}
+
 enum dam_stop takeover_discover(struct dam_takeover *t)
 {
     struct acpi_table dmar_bytes, mcfg;
@@ -230,6 +239,7 @@ enum dam_stop takeover_discover(struct dam_takeover *t)
     dam_err err = read_structures(t, &dmar, &cfg);
     if (err)
         return takeover_stop_of(err);
+    apply_chipset_quirks(t, &cfg);
     unsigned usable = 0, off = 0, other = 0;
     for (const struct unit *u = t->units; u; u = u->next) {
         usable += u->status == DAM_UNIT_PLANNED;

@@ -101,6 +101,11 @@ static void capabilities(void **state)
     assert_false(vtd_width_supported(&unit, 3));
     assert_false(vtd_width_supported(&unit, 7));
     assert_int_equal(dam_bits_get(unit.ecap, VTD_ECAP_IRO), 0xf);
+    assert_true(vtd_chipset_hides_rwbf(0x2a408086));
+    assert_true(vtd_chipset_hides_rwbf(0x2e908086));
+    assert_false(vtd_chipset_hides_rwbf(0x29c08086)); // QEMU's q35
+    assert_false(vtd_chipset_hides_rwbf(0x2a401022));
+    assert_false(vtd_chipset_hides_rwbf(0xFFFFFFFF));
     unit.cap = 0;
     assert_int_equal(vtd_domain_ids(&unit), 16);
     assert_int_equal(vtd_large_levels(&unit), 0);

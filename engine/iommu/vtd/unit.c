@@ -26,9 +26,28 @@ dam_err vtd_unit_probe(struct vtd_unit *unit, const struct dam_ops *ops, dam_pa 
     if (err)
         return err;
     unit->ver = (uint32_t)ver;
+    unit->needs_write_buffer_flush = dam_bits_get(unit->cap, VTD_CAP_RWBF);
     // A unit that is powered off or not there: all ones on hardware, zero where the emulator has nothing.
     bool ones = unit->cap == ~0ull && unit->ecap == ~0ull;
     return ones || (unit->cap == 0 && unit->ecap == 0) ? DAM_E_ABSENT : DAM_OK;
+}
+
+bool vtd_chipset_hides_rwbf(uint32_t id)
+{
+    if ((id & 0xFFFF) != 0x8086)
+        return false;
+    switch (id >> 16) {
+    case 0x2a40:
+    case 0x2e00:
+    case 0x2e10:
+    case 0x2e20:
+    case 0x2e30:
+    case 0x2e40:
+    case 0x2e90:
+        return true;
+    default:
+        return false;
+    }
 }
 
 dam_err vtd_registers_read(const struct vtd_unit *unit, struct dam_vtd_registers *out)
@@ -101,7 +120,7 @@ static dam_err command(struct vtd_unit *unit, uint32_t set, uint32_t clear)
 
 dam_err vtd_flush_write_buffer(struct vtd_unit *unit)
 {
-    if (!dam_bits_get(unit->cap, VTD_CAP_RWBF))
+    if (!unit->needs_write_buffer_flush)
         return DAM_OK;
     dam_err err = command(unit, (uint32_t)dam_bits_mask(VTD_G_WBF), 0);
     return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, dam_bits_mask(VTD_G_WBF), 0);

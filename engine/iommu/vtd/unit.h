@@ -14,6 +14,7 @@ struct vtd_unit {
     uint64_t max_wait_us;
     uint64_t cap, ecap;
     uint32_t ver;
+    bool needs_write_buffer_flush; // CAP.RWBF, or a chipset that fails to say so
     // Where the last wait that timed out looked, for the finding.
     uint16_t waited_register;
     uint64_t waited_value;
@@ -30,6 +31,9 @@ struct vtd_unit {
 // Reads VER, CAP and ECAP. DAM_E_ABSENT: they read all ones, or CAP and ECAP are 0.
 DAM_MUST_CHECK dam_err vtd_unit_probe(struct vtd_unit *unit, const struct dam_ops *ops, dam_pa base,
                                       uint64_t max_wait_us);
+// Chipsets that need RWBF and do not report it: the mobile and desktop 4 series. id: the first 32 bits of the
+// configuration space of 00:00.0 (device, vendor). Linux drivers/iommu/intel/iommu.c, quirk_iommu_rwbf.
+bool vtd_chipset_hides_rwbf(uint32_t id);
 // The registers that the note keeps.
 DAM_MUST_CHECK dam_err vtd_registers_read(const struct vtd_unit *unit, struct dam_vtd_registers *out);
 
