@@ -173,12 +173,13 @@ static dam_err add_regions(struct dam_takeover *t, const struct pci_cfg *cfg,
     uint16_t cursor = 0;
     struct dmar_scope scope;
     dam_err err;
-    while (!(err = dmar_next_scope(rmrr, &cursor, &scope))) {
+    while (!(err = dmar_next_scope(rmrr, &cursor, &scope)) || err == DAM_E_RANGE) {
         struct pci_target target;
-        if (pci_scope_resolve(cfg, rmrr->segment, &scope, &target)) {
+        bool resolved = !err && !pci_scope_resolve(cfg, rmrr->segment, &scope, &target);
+        if (!resolved || !target.present || target.mismatch)
             takeover_report(t, DAM_F_ACPI_SCOPE, NULL, NULL, rmrr->base, scope_path(&scope));
+        if (!resolved)
             continue;
-        }
         void *record;
         err = dam_arena_record(t->pool, sizeof(struct region), &record);
         if (err)
@@ -230,6 +231,10 @@ enum dam_stop takeover_discover(struct dam_takeover *t)
         return stop;
     struct dmar_table dmar;
     if (dmar_open(dmar_bytes.bytes, dmar_bytes.length, &dmar))
+        return DAM_STOP_BAD_ACPI;
+    // Real firmware has wrong checksums over sound tables. Both wrong together is noise.
+    struct dmar_structure bad;
+    if (!dmar.checksum_ok && dmar_check(&dmar, &bad))
         return DAM_STOP_BAD_ACPI;
     t->host_address_width = dmar.host_address_width;
     if (t->host_address_width < 32 || t->host_address_width > 52)
