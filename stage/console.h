@@ -4,9 +4,9 @@
 #ifndef STAGE_CONSOLE_H
 #define STAGE_CONSOLE_H
 
-#include "paging.h"
 #include "pure/bootparams.h"
 #include "pure/console_arg.h"
+#include "pure/paging.h"
 
 #define CONSOLE_LINE_MAX  200u
 #define CONSOLE_EARLY_MAX 2048u

@@ -20,10 +20,8 @@
 
 #define STAGE_STACK_SIZE      0x8000
 #define STAGE_TRAP_STACK_SIZE 0x2000
-// Page-table pages that need nothing of the pool.
-#define STAGE_TABLE_PAGES 96
 
-#define STAGE_VECTORS     32
-#define STAGE_STUB_SIZE   16
+#define STAGE_VECTORS         32
+#define STAGE_STUB_SIZE       16
 
 #endif

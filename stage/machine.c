@@ -6,7 +6,7 @@
 #include "layout.h"
 #include "stage.h"
 
-static uint8_t table_pages[STAGE_TABLE_PAGES][DAM_PAGE_SIZE] __attribute__((aligned(4096)));
+static uint8_t table_pages[PAGING_OWN_PAGES][DAM_PAGE_SIZE] __attribute__((aligned(4096)));
 
 #define VGA_START 0xB8000ull
 #define VGA_END   0xC0000ull
@@ -20,6 +20,7 @@ static uint8_t table_pages[STAGE_TABLE_PAGES][DAM_PAGE_SIZE] __attribute__((alig
 #define CPUID_ENCRYPT    0x8000001Fu
 #define CPUID_SME        (1u << 0)
 #define CPUID_SEV        (1u << 1)
+#define CPUID_1G_PAGES   (1u << 26)
 #define CPUID_HYPERVISOR (1u << 31)
 
 enum dam_stop stage_check_cpu(void)
@@ -59,7 +60,11 @@ enum dam_stop stage_own_tables(void)
 {
     struct paging *p = &stage.paging;
     const struct dam_ranges *memory = &stage.regions.memory;
-    dam_err err = paging_init(p, table_pages[0], &stage.pool);
+    struct cpuid top = cpu_id(0x80000000u, 0);
+    bool giant = top.a >= 0x80000001u && (cpu_id(0x80000001u, 0).d & CPUID_1G_PAGES);
+    unsigned width = top.a >= 0x80000008u ? cpu_id(0x80000008u, 0).a & 0xFF : 36;
+    dam_err err = paging_init(p, cpu_cr4() & CR4_LA57 ? 5 : 4, giant, width < 52 ? width : 52, table_pages[0],
+                              &stage.pool);
     if (!err)
         err = map_own();
     for (size_t i = 0; i < memory->count && !err; i++)

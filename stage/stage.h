@@ -6,9 +6,9 @@
 #include <cofferdam/takeover.h>
 
 #include "console.h"
-#include "paging.h"
 #include "pure/cmdline.h"
 #include "pure/e820.h"
+#include "pure/paging.h"
 #include "pure/regions.h"
 #include "pure/setup.h"
 #include "trap.h"

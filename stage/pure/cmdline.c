@@ -208,6 +208,7 @@ static size_t hex_text(uint64_t v, char out[18])
 dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, char *out, size_t max_len,
                                size_t *out_len)
 {
+    static const char name[] = "elfcorehdr=";
     char number[18];
     size_t number_len = hex_text(address, number);
     struct sink sink = {.out = out, .max = max_len};
@@ -216,9 +217,11 @@ dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, c
     for (const char *at = line; word_next(&at, line + len, &word);) {
         if (!word.value || !word_is(&word, "elfcorehdr"))
             continue;
-        sink_put(&sink, copied, (size_t)(word.value - copied));
+        // The whole word goes, with whatever quotes are in it: half of a pair would swallow what follows.
+        sink_put(&sink, copied, (size_t)(word.raw - copied));
+        sink_put(&sink, name, sizeof(name) - 1);
         sink_put(&sink, number, number_len);
-        copied = word.value + word.value_len;
+        copied = word.raw + word.raw_len;
     }
     sink_put(&sink, copied, (size_t)(line + len - copied));
     if (sink.full)

@@ -40,7 +40,7 @@ struct cmdline_options {
 // a cofferdam.* word that is not understood is listed in bad[] and otherwise ignored.
 void cmdline_parse(const char *line, size_t len, struct cmdline_options *out);
 
-// Copies a line of len bytes to out with the value of every elfcorehdr= word replaced by address, and
+// Copies a line of len bytes to out with every elfcorehdr= word replaced by one that names address, and
 // terminates it. *out_len is its new length without the terminator. DAM_E_LENGTH when it needs more than
 // max_len bytes (without the terminator; out holds max_len + 1).
 DAM_MUST_CHECK dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, char *out,

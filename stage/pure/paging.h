@@ -20,14 +20,19 @@ struct paging {
     bool giant;      // 1-GiB pages
     uint64_t limit;  // first address that cannot be mapped: physical width, and half of the address space
     struct dam_arena *pool;
-    uint8_t *pages; // STAGE_TABLE_PAGES pages of our own
+    uint8_t *pages; // PAGING_OWN_PAGES
     uint32_t pages_used;
     uint32_t device_maps;
 };
 
-// Starts with an empty tree of as many levels as CR4 says. pages: STAGE_TABLE_PAGES zeroed pages; when they
-// are used up, tables come from pool.
-DAM_MUST_CHECK dam_err paging_init(struct paging *paging, uint8_t *pages, struct dam_arena *pool);
+// Page-table pages that need nothing of the pool.
+#define PAGING_OWN_PAGES 96u
+
+// Starts with an empty tree. levels: 4 or 5, what CR4.LA57 says. giant: the CPU has 1-GiB pages. width: bits
+// of a physical address, at most 52. pages: PAGING_OWN_PAGES zeroed pages, 4-KiB aligned; when they are used
+// up, tables come from pool. Both are seen at their physical addresses.
+DAM_MUST_CHECK dam_err paging_init(struct paging *paging, unsigned levels, bool giant, unsigned width,
+                                   uint8_t *pages, struct dam_arena *pool);
 
 // Identity-maps [start, end), rounded outwards to 4 KiB, with the largest pages that fit. What is mapped
 // already stays as it is. DAM_E_RANGE beyond the limit, DAM_E_NOMEM when the pool is used up.

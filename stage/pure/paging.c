@@ -2,9 +2,6 @@
 // Intel SDM volume 3, 4.5 "4-level paging and 5-level paging".
 #include "paging.h"
 
-#include "cpu.h"
-#include "layout.h"
-
 #define PTE_P  (1ull << 0)
 #define PTE_W  (1ull << 1)
 #define PTE_WT (1ull << 3)
@@ -20,7 +17,7 @@
 
 static dam_err new_table(struct paging *paging, uint64_t **out)
 {
-    if (paging->pages_used < STAGE_TABLE_PAGES) {
+    if (paging->pages_used < PAGING_OWN_PAGES) {
         *out = (uint64_t *)(void *)(paging->pages + (size_t)paging->pages_used++ * DAM_PAGE_SIZE);
         return DAM_OK;
     }
@@ -31,16 +28,11 @@ static dam_err new_table(struct paging *paging, uint64_t **out)
     return err;
 }
 
-dam_err paging_init(struct paging *paging, uint8_t *pages, struct dam_arena *pool)
+dam_err paging_init(struct paging *paging, unsigned levels, bool giant, unsigned width, uint8_t *pages,
+                    struct dam_arena *pool)
 {
-    struct cpuid top = cpu_id(0x80000000u, 0);
-    unsigned width = top.a >= 0x80000008u ? cpu_id(0x80000008u, 0).a & 0xFF : 36;
-    *paging = (struct paging){.pool = pool, .pages = pages};
-    paging->levels = cpu_cr4() & CR4_LA57 ? 5 : 4;
-    paging->giant = top.a >= 0x80000001u && (cpu_id(0x80000001u, 0).d & (1u << 26));
-    unsigned half = paging->levels == 5 ? 56 : 47;
-    if (width > 52)
-        width = 52;
+    *paging = (struct paging){.levels = levels, .giant = giant, .pool = pool, .pages = pages};
+    unsigned half = levels == 5 ? 56 : 47;
     paging->limit = 1ull << (width < half ? width : half);
     return new_table(paging, &paging->root);
 }
