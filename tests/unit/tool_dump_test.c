@@ -301,7 +301,7 @@ static void hostile_elf(void **state)
         {64 + 56 + 8, 8, 1ull << 40, "its notes end"},    //
         {NOTES_AT, 4, UINT32_MAX, "no note"},             // namesz
         {NOTES_AT + 4, 4, UINT32_MAX, "no note"},         // descsz
-        {64 + 56 + 32, 8, 0x340, "the note is cut short"} // the segment ends inside our note
+        {64 + 56 + 32, 8, 0x220, "the note is cut short"} // the segment ends inside our note
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         make_elf(true);
