@@ -48,14 +48,20 @@ void fake_vtd_memory(struct fake_vtd *fake, uint64_t pa, void *host, uint64_t si
     if (fake->regions == FAKE_MAX_REGIONS)
         abort();
     struct fake_region *region = &fake->region[fake->regions++];
-    *region = (struct fake_region){.pa = pa, .size = size, .host = host, .device = must(malloc(size))};
-    memcpy(region->device, host, size);
+    *region = (struct fake_region){.pa = pa, .size = size, .host = host};
 }
 
 void fake_vtd_settle(struct fake_vtd *fake)
 {
-    for (unsigned i = 0; i < fake->regions; i++)
-        memcpy(fake->region[i].device, fake->region[i].host, fake->region[i].size);
+    bool needed = false;
+    for (unsigned i = 0; i < fake->units; i++)
+        needed |= !(fake->unit[i].ecap & 1);
+    for (unsigned i = 0; needed && i < fake->regions; i++) {
+        struct fake_region *region = &fake->region[i];
+        if (!region->device)
+            region->device = must(malloc(region->size));
+        memcpy(region->device, region->host, region->size);
+    }
 }
 
 // ---- failures on demand -----------------------------------------------------------------------------------
@@ -141,7 +147,8 @@ static void op_cache_flush(void *ctx, const void *p, size_t len)
         uint64_t last = ((uint64_t)(start - region->host) + len + LINE - 1) & ~(uint64_t)(LINE - 1);
         if (last > region->size)
             last = region->size;
-        memcpy(region->device + first, region->host + first, last - first);
+        if (region->device)
+            memcpy(region->device + first, region->host + first, last - first);
         fake->unfenced = true;
         return;
     }

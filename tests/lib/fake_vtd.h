@@ -31,7 +31,7 @@
 struct fake_region {
     uint64_t pa, size;
     uint8_t *host;
-    uint8_t *device; // what page walks see that do not snoop
+    uint8_t *device; // what page walks see that do not snoop; NULL before fake_vtd_settle()
 };
 
 struct fake_write {
@@ -141,7 +141,8 @@ void fake_vtd_free(struct fake_vtd *fake);
 
 // Adds `size` bytes of memory at pa, backed by host, which stays the caller's. Regions do not overlap.
 void fake_vtd_memory(struct fake_vtd *fake, uint64_t pa, void *host, uint64_t size);
-// Makes page walks that do not snoop see all memory as it is now: what the old kernel's drivers did.
+// Makes page walks that do not snoop see all memory as it is now: what the old kernel's drivers did. Has to
+// be called once after memory and units are there.
 void fake_vtd_settle(struct fake_vtd *fake);
 // The host's view of a physical address, or NULL when [pa, pa+size) is not inside one region.
 void *fake_vtd_ptr(struct fake_vtd *fake, uint64_t pa, uint64_t size);

@@ -24,7 +24,7 @@ static bool walk_read64_stale(void *ctx, uint64_t pa, uint64_t *value)
 {
     struct fake_vtd *fake = ctx;
     const struct fake_region *region = fake_region_at(fake, pa, 8);
-    if (!region)
+    if (!region || !region->device)
         return false;
     memcpy(value, region->device + (pa - region->pa), 8);
     return true;
@@ -109,7 +109,8 @@ static bool obey_wait(struct fake_vtd *fake, struct fake_unit *unit, const uint6
     }
     uint32_t status = (uint32_t)(d[0] >> 32);
     memcpy(region->host + (d[1] - region->pa), &status, 4);
-    memcpy(region->device + (d[1] - region->pa), &status, 4);
+    if (region->device)
+        memcpy(region->device + (d[1] - region->pa), &status, 4);
     return true;
 }
 

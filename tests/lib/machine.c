@@ -8,22 +8,23 @@
 #define CRASH_SIZE    (M_CRASH_END - M_CRASH_START)
 #define FIRMWARE_SIZE 0x1000u
 
-static void *zeroed(size_t size)
-{
-    void *p = aligned_alloc(4096, size);
-    if (!p)
-        abort();
-    return memset(p, 0, size);
-}
+// One machine at a time: allocating this anew for thousands of them would cost more than the tests.
+static struct {
+    _Alignas(4096) uint8_t old[OLD_SIZE];
+    uint8_t crash[CRASH_SIZE];
+    uint8_t firmware[FIRMWARE_SIZE];
+} memory;
+static uint8_t old_before[OLD_SIZE], note[DAM_NOTE_MAX_SIZE];
 
 void machine_setup(struct machine *m, unsigned units)
 {
     *m = (struct machine){.fake = fake_vtd_new()};
-    m->old = zeroed(OLD_SIZE);
-    m->old_before = zeroed(OLD_SIZE);
-    m->crash_memory = zeroed(CRASH_SIZE);
+    memset(&memory, 0, sizeof(memory));
+    m->old = memory.old;
+    m->old_before = old_before;
+    m->crash_memory = memory.crash;
     m->pool_memory = m->crash_memory + (M_POOL_START - M_CRASH_START);
-    m->firmware_memory = zeroed(FIRMWARE_SIZE);
+    m->firmware_memory = memory.firmware;
     fake_vtd_memory(m->fake, M_OLD_START, m->old, OLD_SIZE);
     fake_vtd_memory(m->fake, M_CRASH_START, m->crash_memory, CRASH_SIZE);
     fake_vtd_memory(m->fake, M_FIRMWARE, m->firmware_memory, FIRMWARE_SIZE);
@@ -49,17 +50,12 @@ void machine_setup(struct machine *m, unsigned units)
         .rsdp = {dam_pa_of(M_FIRMWARE)},
         .max_wait_us = 1000,
     };
-    m->note = zeroed(DAM_NOTE_MAX_SIZE);
+    m->note = note;
 }
 
 void machine_teardown(struct machine *m)
 {
     fake_vtd_free(m->fake);
-    free(m->old);
-    free(m->old_before);
-    free(m->crash_memory);
-    free(m->firmware_memory);
-    free(m->note);
 }
 
 bool machine_start(struct machine *m)

@@ -16,8 +16,8 @@
 #define M_QUEUES      0x004F0000ull // its invalidation queues, one page a unit
 #define M_CRASH_START 0x00800000ull // the crash region
 #define M_POOL_START  0x00A00000ull
-#define M_POOL_SIZE   0x00200000ull
-#define M_CRASH_END   0x00C00000ull
+#define M_POOL_SIZE   0x00400000ull
+#define M_CRASH_END   0x00E00000ull
 #define M_FIRMWARE    0x7F000000ull // ACPI tables
 #define M_UNIT(n)     (0xFED90000ull + 0x1000 * (n))
 #define M_HAW         39u
@@ -36,8 +36,9 @@ struct machine {
     size_t note_size;
 };
 
-// A machine with `units` running units on segment 0, empty tables, one DRHD a unit (the last one has
-// INCLUDE_PCI_ALL), queued invalidation on. Add tables, regions and devices, then call machine_start().
+// Its memory is shared by all machines: one at a time. A machine with `units` running units on segment 0,
+// empty tables, one DRHD a unit (the last one has INCLUDE_PCI_ALL), queued invalidation on. Add tables,
+// regions and devices, then call machine_start().
 void machine_setup(struct machine *m, unsigned units);
 void machine_teardown(struct machine *m);
 // Finishes the firmware tables, lets the units run on their tables, makes the takeover; false: no memory.

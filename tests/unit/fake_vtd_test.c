@@ -175,6 +175,7 @@ static void walks_that_do_not_snoop_see_only_what_was_flushed(void **state)
 {
     struct box *b = *state;
     b->unit->ecap &= ~1ull;
+    fake_vtd_settle(b->fake);
     uint64_t *leaf = old_kernel_entry(&b->k, b->tree, 4, 0, 0x10000);
     *leaf = 0x1F2000 | 3;
     assert_int_equal(fake_dma(b->fake, 0, RID, 0x10000, true).pa, 0x1F0000);
