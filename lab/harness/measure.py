@@ -11,12 +11,20 @@ from .vtdread import Tables
 MIB = 1 << 20
 _IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
 FLASH_REGIONS = ("pc.bios", "system.flash0", "system.flash1")
+_E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] usable")
 Span = tuple[int, int]
 
 
 def _spans(texts: list[str], kind: str) -> list[Span]:
     found = [_IOMEM.search(t) for t in texts]
     return [(int(m.group(2), 16), int(m.group(3), 16) + 1) for m in found if m and m.group(4) == kind]
+
+
+def _capture_low(lines: list[tuple[float, str]], panic: float) -> list[Span]:
+    """Returns the low memory that the capture kernel runs in, whole pages: it prints its map after the panic."""
+    found = [_E820.search(text) for time_s, text in lines if time_s > panic]
+    spans = [(int(m.group(1), 16), int(m.group(2), 16) + 1) for m in found if m]
+    return [(start & -4096, end + 4095 & -4096) for start, end in spans if end <= MIB]
 
 
 def _without(spans: list[Span], holes: list[Span]) -> list[Span]:
@@ -98,11 +106,12 @@ def _stage_figures(record: Record) -> dict:
 def figures(scenario: Scenario, record: Record) -> dict:
     """Returns every figure of one run as plain data."""
     texts = [text for _, text in record.lines]
-    walls = _spans(texts, "Crash kernel")
+    crash = _spans(texts, "Crash kernel")
+    walls = crash + _capture_low(record.lines, record.panic)
     ram = [(max(start, MIB), end) for start, end in _spans(texts, "System RAM") if end > MIB]
-    old_memory = _without(ram, walls)
+    old_memory = _without(ram, crash)
     out: dict = {"old_memory_pages": sum(end - start for start, end in old_memory) // 4096,
-                 "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in walls], "problem": record.problem}
+                 "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in crash], "problem": record.problem}
     old = _tables(record, record.panic)
     new = _tables(record, record.hand_over)
     out.update(_stage_figures(record))

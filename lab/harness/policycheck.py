@@ -100,10 +100,10 @@ def wrong_translations(policy: str, old: Tables, new: Tables, seen: dict[tuple[i
     page = scratch_page(old, new) if policy == "scratch" else None
     for (source, iova, target, _), times in seen.items():
         was = old.translate(source, iova)
-        if policy == "block" or was is None:
+        if policy == "scratch":
+            want = page  # also for addresses that were never mapped: a device that reads zeros may ask for any
+        elif policy == "block" or was is None:
             want = None
-        elif policy == "scratch":
-            want = page
         else:
             want = was[0]
         bad += times if want != target else 0
