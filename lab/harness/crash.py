@@ -10,9 +10,10 @@ from pathlib import Path
 
 from . import assets, dump
 from .paths import RUNS, LabError
-from .qemu import DEVICES, FIRMWARE_OVMF, STORM_EVENTS, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
+from .qemu import DEVICES, FIRMWARE_OVMF, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
 from .scenarios import Scenario
 from .serial import SerialReader
+from .storm import TICK_S, StormGuard
 from .trace import TraceReader
 
 SETTLE_S = 0.4  # the other processors run on for a moment after the panic line
@@ -39,6 +40,7 @@ class Record:
     after: GuestMemory | None = None
     lines: list[tuple[float, str]] = field(default_factory=list)
     trace: TraceReader | None = None
+    sampled: list[str] = field(default_factory=list)  # trace streams that stormed and were heard in parts
 
     def close(self) -> None:
         """Gives back the pictures of memory."""
@@ -106,9 +108,9 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-chardev", "socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control",
             "-chardev", "socket,id=ser,fd={serial}", "-serial", "chardev:ser",
-            "-D", "/proc/self/fd/{trace}", "-d", "guest_errors", "-msg", "timestamp=on"]
+            "-D", "/proc/self/fd/{trace}", "-msg", "timestamp=on"]
     for event in TRACE_EVENTS:
-        argv += ["-trace", f"enable={event}"] if event not in STORM_EVENTS else []
+        argv += ["-trace", f"enable={event}"]
     argv += _firmware(scenario, folder)
     argv += ["-kernel", str(vmlinuz), "-initrd", str(folder / "initrd"), "-append", line]
     if scenario.iommu:
@@ -155,6 +157,7 @@ class Crash:
         self.scenario, self.argv, self.progress = scenario, argv, progress
         self.record = Record(folder)
         self.serial: SerialReader | None = None
+        self.guard: StormGuard | None = None
 
     def run(self) -> Record:
         """Returns the record; raises LabError when the machine never came as far as the crash."""
@@ -183,6 +186,7 @@ class Crash:
                 machine.close()
             memory.close()
         self.record.lines = self.serial.lines
+        self.record.sampled = sorted(self.guard.sampled)
         return self.record
 
     def _must(self, machine: Machine, stage: str, pattern: str):
@@ -206,8 +210,7 @@ class Crash:
         self._must(machine, "dma", r"LAB: dma running")
         self.progress("devices are doing DMA; crashing")
         self._must(machine, "dma", r"LAB: crash now")
-        for event in STORM_EVENTS:
-            machine.qmp("trace-event-set-state", name=event, enable=True)
+        self.guard = StormGuard(machine, self.record.trace)
         self.record.panic = self._must(machine, "panic", dump.PANIC_LINE)[2]
 
     def _to_the_dump(self, machine: Machine) -> None:
@@ -220,10 +223,10 @@ class Crash:
         record.hand_over = record.paused[-1][0]
         self.progress("hand-over; picture of memory taken; the capture kernel dumps")
         patterns = {"ends": r"LAB: dump ends (\d+)", **UNEXPECTED}
-        got = self.serial.wait({"first": r"\bLinux version ", **patterns}, LIMIT_S["dump"])
+        got = self._wait({"first": r"\bLinux version ", **patterns}, LIMIT_S["dump"])
         if got and got[0] == "first":
             record.first_line = got[2]
-            got = self.serial.wait(patterns, LIMIT_S["dump"])
+            got = self._wait(patterns, LIMIT_S["dump"])
         record.end = got[2] if got else time.time()
         if got and got[0] == "ends":
             record.guest_status = int(got[1].group(1))
@@ -236,12 +239,22 @@ class Crash:
         else:
             record.after = self._picture(machine)
 
+    def _wait(self, patterns: dict[str, str], seconds: float):
+        """Waits as serial.wait does, with an eye on trace storms."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.serial.closed:
+            got = self.serial.wait(patterns, TICK_S)
+            if got:
+                return got
+            self.guard.tick()
+        return None
+
     def _hand_over(self) -> bool:
         """Waits for the moment of the first picture: the stage's last line, or else the capture kernel's first."""
         patterns = {"kernel": r"early console in|\bLinux version "}
         if self.scenario.cofferdam:
             patterns["stage"] = r"cofferdam: hand-over: (.*)"
-        got = self.serial.wait(patterns, LIMIT_S["hand-over"])
+        got = self._wait(patterns, LIMIT_S["hand-over"])
         if got is None:
             self.record.problem = f"nothing on the console within {LIMIT_S['hand-over']} s of the panic"
             self.record.end = time.time()

@@ -72,12 +72,12 @@ def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
     return {
         "flash_writes": sum(n for name, n in regions.items() if name in FLASH_REGIONS),
         "faults_recorded": count(crash, "vtd_dmar_fault"),
-        "faults_silent": count(crash, "vtd_fault_disabled"),
         "translation_off_s": record.trace.off_seconds(record.panic, record.end, record.paused),
         "translated_accesses": sum(seen.values()),
         "translated_by_requester": sources,
         "crash_region_dma": reached,
         "refused_accesses": regions,
+        "sampled": record.sampled,
         "trace_clipped": record.trace.clipped,
         **({"wrong_translations": policycheck.wrong_translations(scenario.policy, old, new, seen)}
            if both else {}),

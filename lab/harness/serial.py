@@ -20,6 +20,7 @@ class SerialReader(threading.Thread):
         self._log = log
         self.lines: list[tuple[float, str]] = []
         self._queue: queue.Queue = queue.Queue()
+        self.closed = False  # the other end is gone and every line has been waited through
 
     def run(self) -> None:
         """Thread body."""
@@ -57,6 +58,7 @@ class SerialReader(threading.Thread):
                 return None
             if item is None:
                 self._queue.put(None)  # the next wait must see the end too
+                self.closed = True
                 return None
             self.lines.append(item)
             for name, pattern in patterns.items():

@@ -27,6 +27,7 @@ class TraceReader(threading.Thread):
         self._keys = 0
         self._slot = 0
         self._lock = threading.Lock()
+        self._lines: Counter = Counter()  # name up to the first space -> lines so far
         self.clipped = False
         self.roots: list[tuple[float, int, bool]] = []  # (time, table address, scalable mode)
         self.enables: list[tuple[float, bool]] = []  # (time, translation on)
@@ -60,6 +61,7 @@ class TraceReader(threading.Thread):
             # Not a trace line. Keep the region's name only: the addresses of a storm are all different.
             region = _REGION.search(line)
             event = b"invalid " + (region.group(1) if region else line[:40])
+        self._lines[event.split(b" ", 1)[0]] += 1
         counter = self._counts.setdefault(self._slot, Counter())
         if event not in counter:
             if self._keys >= MAX_KEYS:
@@ -75,6 +77,10 @@ class TraceReader(threading.Thread):
         found = _ROOT.search(event)
         if found:
             self.roots.append((time_s, int(found.group(1), 16), found.group(2) == b"1"))
+
+    def lines_of(self, prefix: bytes) -> int:
+        """Returns how many lines of one event have come so far."""
+        return self._lines[prefix.strip()]
 
     def total(self, start: float, end: float) -> Counter:
         """Returns event text -> count between two host times, slots cut by the edges left out at the start."""
