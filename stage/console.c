@@ -23,9 +23,10 @@
 #define VGA_TEXT_SIZE 0x8000u
 #define VGA_ATTRIBUTE 0x0700u
 
-// One character at 9600 baud takes a millisecond, a read of a port a microsecond. A line that has not taken
-// three characters in that time is dead: from then on nothing is printed there.
-#define MAX_READS    20000u
+// One character at 9600 baud takes a millisecond, a read of a port about a microsecond. A line that has not
+// taken three characters in a fifth of a second each is dead: from then on nothing is printed there. (A
+// management controller or an emulator behind the line may well pause for some tens of milliseconds.)
+#define MAX_READS    200000u
 #define MAX_TIMEOUTS 3u
 
 static uint8_t uart_read(const struct console *c, unsigned reg)
