@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,26 +13,33 @@ static const struct tool_command *const commands[] = {
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
+// One line, whatever is in the file names that it mentions.
+static void print_line(const struct tool_command *self, const char *format, va_list arguments,
+                       const char *tail)
+{
+    struct tool_error error;
+    tool_vfail(&error, TOOL_OK, format, arguments);
+    fflush(stdout);
+    fprintf(stderr, "cofferdam: %s: %s%s\n", self->name, error.text, tail);
+}
+
 enum tool_status cli_error(const struct tool_command *self, enum tool_status status, const char *format, ...)
 {
     va_list arguments;
-    fflush(stdout);
-    fprintf(stderr, "cofferdam: %s: ", self->name);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    print_line(self, format, arguments, "");
     va_end(arguments);
-    fputc('\n', stderr);
     return status;
 }
 
 enum tool_status cli_usage_error(const struct tool_command *self, const char *format, ...)
 {
+    char tail[64];
     va_list arguments;
-    fprintf(stderr, "cofferdam: %s: ", self->name);
+    snprintf(tail, sizeof tail, " (see cofferdam %s --help)", self->name);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    print_line(self, format, arguments, tail);
     va_end(arguments);
-    fprintf(stderr, " (see cofferdam %s --help)\n", self->name);
     return TOOL_USAGE;
 }
 
@@ -134,6 +140,8 @@ enum tool_status cli_main(int argc, char **argv)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(word, commands[i]->name) == 0)
             return commands[i]->run(commands[i], argc - 1, argv + 1);
-    fprintf(stderr, "cofferdam: no command \"%s\" (see cofferdam --help)\n", word);
+    struct tool_error error;
+    tool_fail(&error, TOOL_USAGE, "no command \"%s\" (see cofferdam --help)", word);
+    fprintf(stderr, "cofferdam: %s\n", error.text);
     return TOOL_USAGE;
 }

@@ -27,6 +27,7 @@ struct dump {
     bool flattened;
     struct note_area areas[MAX_NOTE_AREAS];
     size_t area_count;
+    char release[66]; // of the crashed kernel, as a kdump header tells; else ""
 };
 
 // Recognises the dump and finds its note areas. TOOL_BAD_INPUT: no dump, or of a kind that is not supported;
@@ -42,7 +43,8 @@ TOOL_MUST_CHECK enum tool_status dump_note(const struct dump_source *source, con
 // "ELF", "kdump-compressed" or "note".
 const char *dump_format_word(enum dump_format format);
 
-// What libkdumpfile knows of the dump; empty strings when it cannot tell.
+// What libkdumpfile knows of the dump; empty strings when it cannot tell. The release is taken from the
+// dump's own header when the library does not give it.
 struct dump_about {
     char format[64];   // the library's own word
     char release[80];  // of the crashed kernel

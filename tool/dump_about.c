@@ -38,6 +38,7 @@ static void ask(kdump_ctx_t *context, int fd, struct dump_about *about)
 void dump_describe(const char *path, const struct dump *dump, struct dump_about *about)
 {
     memset(about, 0, sizeof *about);
+    snprintf(about->release, sizeof about->release, "%s", dump->release);
     if (dump->flattened || dump->format == DUMP_NOTE)
         return;
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -9,6 +9,7 @@
 
 // disk_dump_header
 #define KD_VERSION    8u   // 4
+#define KD_RELEASE    142u // 65: utsname.release, behind the version, sysname and nodename
 #define KD_BLOCK_SIZE 428u // 4: behind the version, 390 bytes of utsname, a timeval and the status
 #define KD_END        464u
 // kdump_sub_header
@@ -34,6 +35,10 @@ enum tool_status dump_kdump_read(const struct dump_source *source, struct dump *
     if (version < VERSION_WITH_NOTES || version > UINT16_MAX)
         return tool_fail(error, TOOL_BAD_INPUT,
                          "kdump-compressed dump of header version %" PRIu32 ": it has no notes", version);
+    for (size_t i = 0; i < 65 && header[KD_RELEASE + i] != 0; i++) {
+        uint8_t c = header[KD_RELEASE + i];
+        out->release[i] = c >= 0x20 && c < 0x7F ? (char)c : '?';
+    }
     if (source_read(source, block, sub, sizeof sub) != sizeof sub)
         return tool_fail(error, TOOL_BAD_INPUT, "kdump-compressed dump cut short in its sub-header");
     uint64_t offset = get_le64(sub + KS_OFFSET_NOTE), size = get_le64(sub + KS_SIZE_NOTE);

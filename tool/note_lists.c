@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <cofferdam/findings.h>
+
 #include "dmar_view.h"
 #include "names.h"
 
@@ -62,7 +64,31 @@ void note_print_requesters(FILE *stream, const struct note *note)
                 note->summary.requester_total - note->requesters.count);
 }
 
-static void print_finding(FILE *stream, const struct dam_finding *f)
+// The word that a finding about the command line is about, counted from 1; "" when it was not kept.
+static void word_of(const struct note *note, uint16_t number, char *out, size_t size)
+{
+    uint32_t cursor = 0;
+    out[0] = '\0';
+    while (number-- > 0)
+        if (!note_next_word(note, &cursor, out, size)) {
+            out[0] = '\0';
+            return;
+        }
+}
+
+static void print_details(FILE *stream, const struct dam_finding *f)
+{
+    fprintf(stream, "           address 0x%" PRIx64 ", raw 0x%" PRIx64, f->address, f->raw);
+    if (f->level != 255)
+        fprintf(stream, ", level %u, index %u", f->level, f->index);
+    if (f->iova != 0)
+        fprintf(stream, ", iova 0x%" PRIx64, f->iova);
+    if (f->repeats != 0)
+        fprintf(stream, "; %" PRIu32 " more like it", f->repeats);
+    fputc('\n', stream);
+}
+
+static void print_finding(FILE *stream, const struct note *note, const struct dam_finding *f)
 {
     fprintf(stream, "  %-8s ", name_severity(f->severity));
     if (f->unit != 0xFFFF)
@@ -74,17 +100,15 @@ static void print_finding(FILE *stream, const struct dam_finding *f)
     } else if (note_finding_has_bus(f->code)) {
         fprintf(stream, "bus %02x, ", f->rid >> 8);
     }
-    fprintf(stream, "finding %u: %s\n           ", f->code, name_finding(f->code));
-    fprintf(stream, "address 0x%" PRIx64 ", raw 0x%" PRIx64, f->address, f->raw);
-    if (f->level != 255)
-        fprintf(stream, ", level %u", f->level);
-    if (f->level != 255 || f->index != 0)
-        fprintf(stream, ", index %u", f->index);
-    if (f->iova != 0)
-        fprintf(stream, ", iova 0x%" PRIx64, f->iova);
-    if (f->repeats != 0)
-        fprintf(stream, "; %" PRIu32 " more like it", f->repeats);
+    fprintf(stream, "finding %u: %s", f->code, name_finding(f->code));
+    if (f->code == DAM_F_CMDLINE_WORD) {
+        char word[128];
+        word_of(note, f->index, word, sizeof word);
+        fprintf(stream, ": %s", word);
+    }
     fputc('\n', stream);
+    if (f->address != 0 || f->raw != 0 || f->level != 255 || f->repeats != 0)
+        print_details(stream, f);
 }
 
 void note_print_findings(FILE *stream, const struct note *note)
@@ -93,7 +117,7 @@ void note_print_findings(FILE *stream, const struct note *note)
     for (uint32_t i = 0; i < note->findings.count; i++) {
         struct dam_finding finding;
         note_finding_at(note, i, &finding);
-        print_finding(stream, &finding);
+        print_finding(stream, note, &finding);
     }
 }
 

@@ -4,8 +4,8 @@
 // big-endian, on every machine. Source: makedumpfile.h (struct makedumpfile_header, struct
 // makedumpfile_data_header) and makedumpfile(8), -F and -R.
 //
-// libkdumpfile reads this format from 0.5.4 on; Debian 12 has 0.5.1. Headers and notes lie at the start of a
-// dump, so only records that touch its first FLAT_WINDOW bytes are kept.
+// Debian 12's libkdumpfile (0.5.1) does not read this format. Headers and notes lie at the start of a dump,
+// so only records that touch its first FLAT_WINDOW bytes are kept.
 #include "source.h"
 
 #include <inttypes.h>
@@ -21,7 +21,7 @@
 #define FLAT_END         UINT64_MAX
 #define RECORD_HEADER    16u
 #define FLAT_WINDOW      (16u * 1024 * 1024)
-// makedumpfile writes records of 4 KiB and more: these bounds let a dump of 256 GiB through.
+// makedumpfile writes records of up to 64 KiB, 33 KiB on average: this lets a dump of 2 TiB through.
 #define MAX_RECORDS (1u << 26)
 #define MAX_KEPT    (1u << 14) // so that reading stays quick: every read looks through all of them
 

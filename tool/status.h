@@ -3,6 +3,8 @@
 #ifndef TOOL_STATUS_H
 #define TOOL_STATUS_H
 
+#include <stdarg.h>
+
 // What every function of the tool that can fail returns, and what the command exits with.
 enum tool_status {
     TOOL_OK = 0,
@@ -23,5 +25,7 @@ struct tool_error {
 // field of a hostile file cannot break the line) and returns status.
 enum tool_status tool_fail(struct tool_error *error, enum tool_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+enum tool_status tool_vfail(struct tool_error *error, enum tool_status status, const char *format,
+                            va_list arguments) __attribute__((format(printf, 3, 0)));
 
 #endif

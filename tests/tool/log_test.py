@@ -70,6 +70,8 @@ def test_text(folder):
 def test_kernel_release(folder):
     o = loads("log", write(folder / "d", elf_dump(all_notes(usual_note(), "6.1.0-99-amd64"))), "--json")
     assert o["file"]["kernel_release"] == "6.1.0-99-amd64", o["file"]
+    for data in (kdump_dump(all_notes(usual_note())), flatten(kdump_dump(all_notes(usual_note())))):
+        assert loads("log", write(folder / "d", data), "--json")["file"]["kernel_release"] == "6.1.0-test"
 
 
 def test_handed_over_untouched(folder):
@@ -113,6 +115,13 @@ def test_no_dump(folder):
     fails(1, "seek", "log", "/dev/null")
     fails(2, "FILE is missing", "log")
     fails(2, "unknown option", "log", folder / "d", "--yaml")
+
+
+def test_odd_file_names(folder):
+    """Always one line, whatever the file is called."""
+    fails(1, "a??b: not a dump", "log", write(folder / "a\n\x1bb", b"x" * 100))
+    fails(1, "No such file", "log", folder / ("x" * 200))
+    fails(2, "no command \"lo?g\"", "lo\ng")
 
 
 def test_save_note(folder):

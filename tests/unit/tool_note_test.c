@@ -228,6 +228,7 @@ static void text_view(void **state)
         "quarantined",
         "finding 32: mapping into the crash region or the pool: cut out",
         "address 0x27a7008, raw 0x1003, level 0, index 7, iova 0x1000; 5 more like it",
+        "finding 60: cofferdam.* word not understood, ignored (index: its number): cofferdam.nonsense\n",
         "MCFG  56 bytes",
         "1 section of a kind that this tool does not know",
     };
