@@ -13,6 +13,9 @@ TEXTS = {
     "dump_complete": "the dump is complete",
     "dump_has_panic": "makedumpfile --dump-dmesg gives the panic",
     "note_readable": "cofferdam log reads the note from the dump",
+    "note_agrees": "the note agrees with what was seen from outside",
+    "stop": "stop code in the note",
+    "bad_words": "words on the command line that the note calls bad",
     "took_over": "the stage replaced the root table",
 }
 
@@ -53,6 +56,7 @@ def details(key: str, figures: dict) -> list[str]:
         "pages_no_device_could_write": figures.get("stray_pages", [])[:8],
         "dump_complete": [figures.get("dump_problem", ""), figures.get("problem", "")],
         "note_readable": [figures.get("note_problem", "")],
+        "note_agrees": figures.get("note_disagrees", []),
         "took_over": [figures.get("hand_over", "")],
     }
     return [line for line in extra.get(key, []) if line]

@@ -40,7 +40,7 @@ def _memory_figures(record: Record, old_memory: list[Span], old: Tables | None) 
     changed = record.after.changed_pages(record.before, old_memory)
     out: dict = {"old_pages_changed": len(changed), "changed_pages": [f"0x{page:x}" for page in changed[:2000]]}
     if old:
-        allowed = old.writable_pages()
+        allowed = set(changed) if old.passes_through() else old.writable_pages()
         stray = [page for page in changed if page not in allowed]
         out["pages_no_device_could_write"] = len(stray)
         out["stray_pages"] = [f"0x{page:x}" for page in stray[:200]]
@@ -103,6 +103,36 @@ def _stage_figures(record: Record) -> dict:
             "linux_says": copied[-1].split("DMAR: ")[-1] if copied else ""}
 
 
+def _note_figures(scenario: Scenario, note: dict | None, old: Tables | None, new: Tables | None) -> dict:
+    """What the note says, and whether it agrees with what was seen from outside."""
+    if not note:
+        return {}
+    try:
+        summary = note["summary"]
+        out = {"stop": str(summary["stop"]), "bad_words": str(summary["bad_words"]),
+               "us_stage": max(summary["us_since_entry"].values(), default=0)}
+        if scenario.cofferdam and old and new and old.root != new.root:
+            out["note_disagrees"] = _disagreements(scenario, note, old, new)
+            out["note_agrees"] = not out["note_disagrees"]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        out = {"note_agrees": False, "note_disagrees": [f"the note lacks something: {error!r}"]}
+    return out
+
+
+def _disagreements(scenario: Scenario, note: dict, old: Tables, new: Tables) -> list[str]:
+    unit, out = note["units"][0], []
+    page = policycheck.scratch_page(old, new) if scenario.policy == "scratch" else None
+    seen = [("root table before", int(unit["before"]["rtaddr"], 16), old.root),
+            ("root table after", int(unit["after"]["rtaddr"], 16), new.root),
+            ("policy", note["summary"]["policy"], scenario.policy),
+            ("requesters", note["summary"]["requester_total"], len(old.contexts)),
+            ("scratch page", int(note["summary"]["scratch_page"] or "0", 16), page or 0)]
+    for what, said, is_so in seen:
+        if said != is_so:
+            out.append(f"{what}: the note says {said}, seen from outside {is_so}")
+    return out
+
+
 def figures(scenario: Scenario, record: Record) -> dict:
     """Returns every figure of one run as plain data."""
     texts = [text for _, text in record.lines]
@@ -122,11 +152,12 @@ def figures(scenario: Scenario, record: Record) -> dict:
     if scenario.cofferdam and old and new:
         wrong = ["the root table was not replaced"]
         if new.root != old.root:
-            wrong = policycheck.problems(scenario.policy, old, new, walls)
+            wrong = policycheck.problems(scenario.policy, old, new, walls, old_memory)
         out["tables_follow_policy"], out["table_problems"] = not wrong, wrong
     if old:
         out["requesters"] = len(old.contexts)
         out["old_mapped_ranges"] = sum(len(old.leaves(s)) for s in old.contexts)
     out["took_over"] = bool(old and new and new.root != old.root)
     out.update(dump.examine(record.folder / "disk", record.folder, record.guest_status))
+    out.update(_note_figures(scenario, out["note"], old, new))
     return out

@@ -4,6 +4,8 @@ from .vtdread import PAGE, Leaf, Tables
 
 Span = tuple[int, int]
 MAX_REPORTED = 8
+PASS_THROUGH = 2  # the context entry's T field
+SAMPLE = 16 << 20  # an address that every pass-through requester could use
 
 
 def _inside(address: int, spans: list[Span]) -> bool:
@@ -41,11 +43,37 @@ def _expected(policy: str, leaves: list[Leaf], walls: list[Span]) -> list[Leaf]:
 
 def scratch_page(old: Tables, new: Tables) -> int | None:
     """Returns the page that scratch leads everything to, as the tables themselves say; None if none is mapped."""
-    for source in old.contexts:
-        for leaf in old.leaves(source):
-            found = new.translate(source, leaf.iova)
+    for source, entry in old.contexts.items():
+        mapped = [leaf.iova for leaf in old.leaves(source)[:1]] or ([SAMPLE] if entry.kind == PASS_THROUGH else [])
+        for iova in mapped:
+            found = new.translate(source, iova)
             return found[0] & ~(PAGE - 1) if found else None
     return None
+
+
+def _pass_through_problems(policy: str, source: int, new: Tables, walls: list[Span], ram: list[Span]) -> list[str]:
+    """Pass-through meant: every address is itself. Checks that against what the policy leaves of it."""
+    if policy == "scratch":
+        return []  # its page is checked where requesters with tables are; here nothing can be said of "all"
+    leaves, out = new.leaves(source), []
+    if policy == "block":
+        return [f"{source:04x}: {len(leaves)} mappings, none expected under block"] if leaves else []
+    for leaf in leaves:
+        if leaf.target != leaf.iova or leaf.write != (policy == "preserve"):
+            out.append(f"{source:04x}: IOVA 0x{leaf.iova:x} leads to 0x{leaf.target:x}, write {leaf.write}")
+        if any(leaf.target < end and start < leaf.target + leaf.size for start, end in walls):
+            out.append(f"{source:04x}: 0x{leaf.target:x} is behind a wall")
+    edges = [page for start, end in ram for page in (start, start + (end - start) // 2 & -PAGE, end - PAGE)]
+    lost = [page for page in edges if not _inside(page, walls) and new.translate(source, page) is None]
+    return out + [f"{source:04x}: old memory at 0x{page:x} cannot be read any more" for page in lost]
+
+
+def _shared_domains(new: Tables) -> list[str]:
+    """Two tables under one domain id would mix in the IOTLB."""
+    tables: dict[int, set[tuple[int, int]]] = {}
+    for entry in new.contexts.values():
+        tables.setdefault(entry.domain, set()).add((entry.table, entry.levels))
+    return [f"domain id {d} names {len(t)} different tables" for d, t in tables.items() if len(t) > 1]
 
 
 def _scratch_problems(old: Tables, new: Tables, walls: list[Span]) -> list[str]:
@@ -61,9 +89,12 @@ def _scratch_problems(old: Tables, new: Tables, walls: list[Span]) -> list[str]:
     return problems
 
 
-def problems(policy: str, old: Tables, new: Tables, walls: list[Span]) -> list[str]:
-    """Returns what is wrong with the new tables, one line each; walls are the spans nobody may reach."""
-    out = []
+def problems(policy: str, old: Tables, new: Tables, walls: list[Span], ram: list[Span]) -> list[str]:
+    """Returns what is wrong with the new tables, one line each.
+
+    walls are the spans nobody may reach, ram is old memory.
+    """
+    out = _shared_domains(new)
     for source, entry in sorted(old.contexts.items()):
         taken = new.contexts.get(source)
         if taken is None:
@@ -71,11 +102,13 @@ def problems(policy: str, old: Tables, new: Tables, walls: list[Span]) -> list[s
             continue
         if not taken.faults_off:
             out.append(f"{source:04x}: fault processing is still on")
-        if taken.domain != entry.domain:
+        if taken.domain != entry.domain and entry.kind != PASS_THROUGH:
             out.append(f"{source:04x}: domain id {entry.domain} became {taken.domain}")
-        if entry.kind > 1 and taken.kind == entry.kind and policy != "preserve":
-            out.append(f"{source:04x}: still passes through")
-        if policy != "scratch" and entry.kind <= 1:
+        if taken.kind == PASS_THROUGH:
+            out.append(f"{source:04x}: passes through, so it reaches the crash region")
+        elif entry.kind == PASS_THROUGH:
+            out += _pass_through_problems(policy, source, new, walls, ram)
+        elif policy != "scratch":
             want, got = _expected(policy, old.leaves(source), walls), _merged(new.leaves(source))
             if want != got:
                 out.append(f"{source:04x}: {len(got)} mapped ranges, {len(want)} expected under {policy}")

@@ -3,6 +3,7 @@
 
 No path and no port is shared with anything else on the machine, and nothing is left behind when it dies.
 """
+import fcntl
 import json
 import os
 import select
@@ -115,20 +116,19 @@ class Machine:
     def __init__(self, argv: list[str], memory: GuestMemory, log: Path, nets: int):
         self.memory = memory
         self.net = []
-        ours, theirs = [], []
-        for _ in range(2):
-            a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-            ours.append(a)
-            theirs.append(b)
+        self._qmp, qmp = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        theirs = [qmp]
         for _ in range(nets):
             a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
             a.setblocking(False)
             self.net.append(a)
             theirs.append(b)
         self.trace_fd, trace_w = os.pipe()
-        self._qmp, self.serial = ours
-        fds = {"qmp": theirs[0].fileno(), "serial": theirs[1].fileno(), "trace": trace_w, "ram": memory.fd}
-        fds.update({f"net{n}": s.fileno() for n, s in enumerate(theirs[2:])})
+        # A pipe, not a socket: a socket is full after some 270 single characters, and then the UART stalls.
+        self.serial_fd, serial_w = os.pipe()
+        fcntl.fcntl(serial_w, fcntl.F_SETPIPE_SZ, 1 << 20)
+        fds = {"qmp": qmp.fileno(), "serial": serial_w, "trace": trace_w, "ram": memory.fd}
+        fds.update({f"net{n}": s.fileno() for n, s in enumerate(theirs[1:])})
         argv = [_fill(a, fds) for a in argv]
         self._log = log
         try:
@@ -139,6 +139,7 @@ class Machine:
             raise LabError(f"{argv[0]} is not installed") from None
         finally:
             os.close(trace_w)
+            os.close(serial_w)
             for s in theirs:
                 s.close()
         self._pending = b""
@@ -217,9 +218,10 @@ class Machine:
 
     def close(self) -> None:
         """Gives back the descriptors; nobody may read from them any more."""
-        for s in (self._qmp, self.serial, *self.net):
+        for s in (self._qmp, *self.net):
             s.close()
         os.close(self.trace_fd)
+        os.close(self.serial_fd)
 
 
 def _fill(text: str, fds: dict[str, int]) -> str:

@@ -75,7 +75,8 @@ def _finished(entry: dict, data: dict) -> Scenario:
         raise LabError(f"scenarios.toml: {name}: no [crash.{merged['crash']}]")
     if merged["expect"] not in data["expect"]:
         raise LabError(f"scenarios.toml: {name}: no [expect.{merged['expect']}]")
-    merged = {**data["crash"][merged["crash"]], **merged, "expected": data["expect"][merged["expect"]]}
+    merged = {**data["crash"][merged["crash"]], **merged}
+    merged["expected"] = {**data["expect"][merged["expect"]], **merged.pop("also", {})}
     known = {f.name for f in fields(Scenario)}
     for key in merged:
         if key not in known:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The guest's serial line: every line stamped on arrival, kept in a file, and waited for with a deadline."""
+import os
 import queue
 import re
-import socket
 import threading
 import time
 from pathlib import Path
@@ -14,9 +14,9 @@ _ESCAPES = re.compile(rb"\x1b\[[0-9;?=]*[A-Za-z]")
 class SerialReader(threading.Thread):
     """Reads until the other end closes; lines are (host time, text)."""
 
-    def __init__(self, sock: socket.socket, log: Path):
+    def __init__(self, fd: int, log: Path):
         super().__init__(daemon=True)
-        self._sock = sock
+        self._fd = fd
         self._log = log
         self.lines: list[tuple[float, str]] = []
         self._queue: queue.Queue = queue.Queue()
@@ -28,7 +28,7 @@ class SerialReader(threading.Thread):
         with self._log.open("wb") as log:
             while True:
                 try:
-                    data = self._sock.recv(65536)
+                    data = os.read(self._fd, 65536)
                 except OSError:
                     data = b""
                 now = time.time()

@@ -118,8 +118,12 @@ class Tables:
             table = value & ADDRESS
         return None
 
+    def passes_through(self) -> bool:
+        """Tells whether some requester could write everything."""
+        return any(entry.kind == 2 for entry in self.contexts.values())
+
     def writable_pages(self) -> set[int]:
-        """Returns every physical page that some translated requester may write."""
+        """Returns every physical page that some translated requester may write (pass-through ones left out)."""
         out: set[int] = set()
         for source in self.contexts:
             for leaf in self.leaves(source):
