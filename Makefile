@@ -131,8 +131,12 @@ $(B)/bench/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(GNU) -O2 -g -Itests -c $< -o $@
 BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/%,$(BENCHES))
-$(BENCH_BIN): $(B)/bench/%: $(B)/bench/bench/%.o $(call obj,bench,$(TESTLIB)) $(call obj,host,$(ENGINE))
-	$(CC) -o $@ $^ -lcmocka
+BENCH_LIB := $(filter-out $(BENCHES),$(wildcard bench/*.c)) $(wildcard tests/lib/fake_vtd*.c) \
+	tests/lib/firmware.c tests/lib/naive_vtd.c tests/lib/old_kernel.c
+# The engine as the stage has it, with the stage's memcpy.
+$(BENCH_BIN): $(B)/bench/%: $(B)/bench/bench/%.o $(call obj,bench,$(BENCH_LIB)) $(call obj,stage,$(ENGINE)) \
+		$(B)/stage/stage/libc.o
+	$(CC) -o $@ $^
 bench: $(BENCH_BIN)
 
 format:
