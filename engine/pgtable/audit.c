@@ -53,28 +53,10 @@ static dam_err on_place(void *ctx, unsigned level, uint64_t **where)
     return DAM_OK;
 }
 
-// Whether one of the entries of a clean level-0 table leads into the range.
-static bool leads_into(const struct pt_audit *a, const uint64_t *entries, const struct dam_range *range)
-{
-    uint64_t address = dam_bits_mask(a->params->haw - 1u, DAM_PAGE_SHIFT);
-    uint64_t start = dam_align_down(range->start, DAM_PAGE_SIZE), size = range->end - start;
-    bool hit = false;
-    // Empty entries may hold any address: then the slow path, entry by entry, decides.
-    for (unsigned i = 0; i < PT_ENTRIES; i++)
-        hit |= (entries[i] & address) - start < size;
-    return hit;
-}
-
 static dam_err on_leaves(void *ctx, const struct pt_table *t, const struct pt_scan *scan, bool *each)
 {
     struct pt_audit *a = ctx;
-    if (scan->min > scan->max)
-        return DAM_OK;
-    for (size_t i = 0; i < a->keep_out->count && !*each; i++) {
-        const struct dam_range *r = &a->keep_out->at[i];
-        if (scan->min < r->end && scan->max + DAM_PAGE_SIZE > r->start)
-            *each = leads_into(a, t->entries, r);
-    }
+    *each = scan->watched;
     if (!*each) {
         a->readable += t->r ? scan->readable : 0;
         a->writable += t->w ? scan->writable : 0;
@@ -145,6 +127,7 @@ dam_err pt_audit(struct pt_audit *audit, dam_pa root)
         .params = audit->params,
         .memory = audit->memory,
         .visitor = &visitor,
+        .watch = audit->keep_out,
         .buffers = audit->buffers,
     };
     if (audit->copy) {

@@ -37,7 +37,7 @@ struct pt_params {
 // A level-0 table at a glance: what 512 decodes would say, in one pass.
 struct pt_scan {
     unsigned readable, writable; // entries
-    uint64_t min, max;           // lowest and highest address mapped; min > max when nothing is
+    bool watched;                // at least one entry leads into the watched memory
     bool bad;                    // at least one entry is PT_BAD
 };
 
@@ -52,7 +52,9 @@ struct pt_format {
     // Entry `index` of the table that replaces leaf `raw` of `level` ≥ 1: the same attributes, one level
     // down.
     uint64_t (*split)(const struct pt_params *p, uint64_t raw, unsigned level, unsigned index);
-    void (*scan)(const struct pt_params *p, const uint64_t *entries, struct pt_scan *out);
+    // A level-0 table; `watch`: ranges of memory to look out for.
+    void (*scan)(const struct pt_params *p, const uint64_t *entries, const struct dam_ranges *watch,
+                 struct pt_scan *out);
 };
 
 // VT-d second stage (engine/pgtable/vtdss.c). VT-d architecture specification, 9.8.
@@ -123,6 +125,7 @@ struct pt_walk {
     const struct pt_params *params;
     const struct pt_memory *memory;
     const struct pt_visitor *visitor;
+    const struct dam_ranges *watch; // what scans look out for
     uint64_t *buffers; // PT_MAX_LEVELS pages for the walker's copies; unused when the visitor places them
     uint64_t tables;   // out: table pages read
 };

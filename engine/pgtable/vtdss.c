@@ -75,26 +75,26 @@ static uint64_t split(const struct pt_params *p, uint64_t raw, unsigned level, u
 // are all empty, or all mapped alike with nothing unusual set, are done with a few operations an entry.
 #define GROUP 8u
 
-static void scan_one(const struct pt_params *p, uint64_t raw, struct pt_scan *out)
+static void scan_one(const struct pt_params *p, uint64_t raw, const struct dam_ranges *watch,
+                     struct pt_scan *out)
 {
     if (!(raw & PRESENT))
         return;
     uint64_t addr = raw & address_mask(p, 0);
     out->readable += (unsigned)raw & 1u;
     out->writable += (unsigned)(raw >> 1) & 1u;
-    out->min = addr < out->min ? addr : out->min;
-    out->max = addr > out->max ? addr : out->max;
     out->bad |= (raw & reserved_mask(p, 0, true)) != 0;
+    out->watched |= dam_ranges_overlap(watch, addr, DAM_PAGE_SIZE);
 }
 
-static void scan(const struct pt_params *p, const uint64_t *entries, struct pt_scan *out)
+static void scan(const struct pt_params *p, const uint64_t *entries, const struct dam_ranges *watch,
+                 struct pt_scan *out)
 {
-    const uint64_t unusual = ~address_mask(p, 0) & ~dam_bits_mask(DAM_PAGE_SHIFT - 1u, 0);
-    const uint64_t frame = ~(uint64_t)(DAM_PAGE_SIZE - 1u);
-    // Two lanes each, so that one comparison need not wait for the last.
-    uint64_t min0 = ~0ull, min1 = ~0ull, max0 = 0, max1 = 0;
+    const uint64_t unusual =
+        (~address_mask(p, 0) & ~dam_bits_mask(DAM_PAGE_SHIFT - 1u, 0)) | dam_bits_mask(VTDSS_SNP);
     unsigned groups = 0;
-    *out = (struct pt_scan){.min = ~0ull};
+    uint64_t hits = 0;
+    *out = (struct pt_scan){0};
     for (const uint64_t *e = entries; e < entries + PT_ENTRIES; e += GROUP) {
         uint64_t any = 0, all = ~0ull;
         for (unsigned i = 0; i < GROUP; i++) {
@@ -103,27 +103,25 @@ static void scan(const struct pt_params *p, const uint64_t *entries, struct pt_s
         }
         if (any == 0)
             continue;
-        if ((all & PRESENT) != PRESENT || (any & (unusual | dam_bits_mask(VTDSS_SNP)))) {
+        if ((all & PRESENT) != PRESENT || (any & unusual)) {
             for (unsigned i = 0; i < GROUP; i++)
-                scan_one(p, e[i], out);
+                scan_one(p, e[i], watch, out);
             continue;
         }
         groups++;
-        for (unsigned i = 0; i < GROUP; i += 2) {
-            min0 = e[i] < min0 ? e[i] : min0;
-            max0 = e[i] > max0 ? e[i] : max0;
-            min1 = e[i + 1] < min1 ? e[i + 1] : min1;
-            max1 = e[i + 1] > max1 ? e[i + 1] : max1;
+        for (const struct dam_range *r = watch->at; r < watch->at + watch->count; r++) {
+            // No entry of the group is above `any` or below `all`.
+            if (any < r->start || all >= r->end)
+                continue;
+            // Permission bits below the page do no harm: start is a page's.
+            uint64_t start = dam_align_down(r->start, DAM_PAGE_SIZE), size = r->end - start;
+            for (unsigned i = 0; i < GROUP; i++)
+                hits += e[i] - start < size;
         }
     }
-    if (groups == 0)
-        return;
-    min0 = (min1 < min0 ? min1 : min0) & frame;
-    max0 = (max1 > max0 ? max1 : max0) & frame;
     out->readable += groups * GROUP;
     out->writable += groups * GROUP;
-    out->min = min0 < out->min ? min0 : out->min;
-    out->max = max0 > out->max ? max0 : out->max;
+    out->watched |= hits != 0;
 }
 
 void pt_format_vtdss(struct pt_format *out)

@@ -65,7 +65,7 @@ static dam_err visit_leaf_table(struct pt_walk *walk, const struct pt_table *t)
 {
     const struct pt_visitor *v = walk->visitor;
     struct pt_scan scan;
-    walk->format->scan(walk->params, t->entries, &scan);
+    walk->format->scan(walk->params, t->entries, walk->watch, &scan);
     bool each = true;
     if (!scan.bad) {
         each = false;
