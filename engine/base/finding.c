@@ -30,8 +30,10 @@ void dam_finding_add(struct dam_finding_ring *ring, const struct dam_finding *fi
         ring->at[last].repeats++;
         return;
     }
-    if (ring->count == DAM_MAX_FINDINGS)
+    if (ring->count == DAM_MAX_FINDINGS) {
+        ring->lost++;
         return;
+    }
     struct dam_finding *slot = &ring->at[ring->count++];
     *slot = *finding;
     slot->severity = (uint8_t)dam_finding_severity(finding->code);

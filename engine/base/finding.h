@@ -11,6 +11,7 @@ struct dam_finding_ring {
     struct dam_finding at[DAM_MAX_FINDINGS];
     uint32_t count; // kept
     uint32_t total; // seen, repeats included
+    uint32_t lost;  // of these, neither kept nor counted as a repeat
 };
 
 // Keeps a copy of the finding with the severity of its code. One that differs from the last of its code, unit

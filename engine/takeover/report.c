@@ -150,7 +150,7 @@ static void fill_summary(struct dam_note_summary *s, const struct dam_takeover *
     s->phase = t->phase;
     s->policy = t->config->policy;
     s->findings_total = t->findings.total;
-    s->flags |= t->findings.total > t->findings.count ? DAM_SUMMARY_FINDINGS_LOST : 0;
+    s->flags |= t->findings.lost ? DAM_SUMMARY_FINDINGS_LOST : 0;
     s->pool_start = t->pool->pa.v;
     s->pool_size = t->pool->size;
     s->pool_used = dam_arena_used(t->pool);

@@ -81,7 +81,7 @@ enum dam_stop {
 // by sections at 8-byte aligned offsets from the start of the descriptor.
 #define DAM_NOTE_NAME         "COFFERDAM"
 #define DAM_NOTE_TYPE         0x43464431u // "CFD1"
-#define DAM_NOTE_MAGIC        0x4D41444645464F43ull
+#define DAM_NOTE_MAGIC        0x4D41445246464F43ull
 #define DAM_NOTE_VERSION      1u // readers refuse other values
 #define DAM_NOTE_MAX_SIZE     (512u * 1024u)
 #define DAM_NOTE_MAX_SECTIONS 16u
@@ -126,7 +126,7 @@ static_assert(sizeof(struct dam_note_section) == 16, "note section");
 struct dam_note_summary {
     char version[16];        // of the stage, NUL-terminated
     uint32_t stop;           // enum dam_stop
-    uint32_t phase;          // enum dam_phase: the last one begun
+    uint32_t phase;          // enum dam_phase: the last one begun before the report
     uint32_t flags;          // DAM_SUMMARY_*
     uint32_t policy;         // enum dam_policy: the default one
     uint32_t findings_total; // also those that did not fit

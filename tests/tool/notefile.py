@@ -4,7 +4,7 @@ import struct
 import zlib
 
 NOTE_TYPE = 0x43464431
-MAGIC = struct.pack("<Q", 0x4D41444645464F43)
+MAGIC = struct.pack("<Q", 0x4D41445246464F43)
 
 
 def summary(stop=0, phase=5, flags=1, policy=0, **more):

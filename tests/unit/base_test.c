@@ -151,6 +151,7 @@ static void findings(void **state)
     }
     assert_int_equal(ring.count, DAM_MAX_FINDINGS); // the first ones stay
     assert_int_equal(ring.total, 10 + DAM_MAX_FINDINGS);
+    assert_int_equal(ring.lost, DAM_FINDING_EACH);
     assert_int_equal(ring.at[0].rid, 0x10);
     assert_int_equal(dam_finding_severity(DAM_F_ECAM), DAM_INFO);
     assert_int_equal(dam_finding_severity(0xFFFF), DAM_ERROR);

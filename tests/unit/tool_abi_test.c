@@ -17,7 +17,7 @@ static void constants(void **state)
     (void)state;
     assert_string_equal(DAM_NOTE_NAME, "COFFERDAM");
     assert_int_equal(DAM_NOTE_TYPE, 0x43464431);
-    assert_true(DAM_NOTE_MAGIC == 0x4D41444645464F43ull);
+    assert_true(DAM_NOTE_MAGIC == 0x4D41445246464F43ull);
     assert_int_equal(DAM_NOTE_VERSION, 1);
     assert_int_equal(DAM_NOTE_MAX_SIZE, 524288);
     assert_int_equal(DAM_NOTE_MAX_SECTIONS, 16);
