@@ -52,6 +52,7 @@ static void say_goodbye(void)
 {
     struct console *c = &stage.console;
     uint64_t us = dam_clock_us(&stage.ops);
+    stage_say_trouble();
     if (DAM_STOP_IS_UNTOUCHED(stage.stop)) {
         console_line(c, CONSOLE_ALWAYS, "hand-over: untouched, stop %u (%s)", stage.stop,
                      text_of_stop(stage.stop));

@@ -165,19 +165,24 @@ static enum dam_stop work(void)
     return take_over();
 }
 
-static void say_trouble(void)
+// Tells what has not been told yet; called again before the jump.
+void stage_say_trouble(void)
 {
-    const struct trap_record *first = &stage.trap.first;
-    if (first->happened)
+    struct trap_state *trap = &stage.trap;
+    const struct trap_record *first = &trap->first;
+    if (first->happened && !trap->exception_said) {
+        trap->exception_said = true;
         console_line(&stage.console, CONSOLE_ALWAYS,
                      "exception %u at rip 0x%lx (stage + 0x%lx), error 0x%lx, cr2 0x%lx", first->vector,
                      first->rip, first->rip - stage.base, first->error, first->cr2);
-    if (!stage.trap.nmi_count)
+    }
+    uint32_t nmi_count = trap->nmi_count;
+    if (nmi_count == trap->nmi_said)
         return;
-    console_line(&stage.console, CONSOLE_ALWAYS, "%u NMI, the last at rip 0x%lx", stage.trap.nmi_count,
-                 stage.trap.nmi_rip);
+    trap->nmi_said = nmi_count;
+    console_line(&stage.console, CONSOLE_ALWAYS, "%u NMI, the last at rip 0x%lx", nmi_count, trap->nmi_rip);
     if (stage.takeover)
-        add_finding(DAM_F_NMI, 0, stage.trap.nmi_rip, stage.trap.nmi_count);
+        add_finding(DAM_F_NMI, 0, trap->nmi_rip, nmi_count);
 }
 
 // The note is written with what the engine knows, or, when that ends in an exception, without; then the
@@ -186,7 +191,7 @@ static void deliver(void)
 {
     stage.trap.mode = TRAP_HANDOVER;
     if (stage_safe_point(&stage.trap.safe) == 0)
-        say_trouble();
+        stage_say_trouble();
     if (stage.legacy.ready && stage_safe_point(&stage.trap.safe) == 0)
         stage_report(true);
     if (stage.legacy.ready && !stage.note_size && stage_safe_point(&stage.trap.safe) == 0)

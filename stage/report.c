@@ -100,10 +100,11 @@ static void print_findings(void)
     const struct dam_finding *f = section(DAM_SECTION_FINDINGS, &count);
     for (uint32_t i = 0; i < count; i++, f++) {
         by_severity[f->severity <= DAM_ERROR ? f->severity : DAM_ERROR] += 1 + f->repeats;
-        console_line(&stage.console, CONSOLE_DETAIL,
-                     "finding %u, unit %u, %02x:%02x.%x, address 0x%lx, raw 0x%lx: %s", f->code, f->unit,
-                     f->rid >> 8, f->rid >> 3 & 31u, f->rid & 7u, f->address, f->raw,
-                     text_of_finding(f->code));
+        console_line(
+            &stage.console, CONSOLE_DETAIL,
+            "finding %u: %s; unit %u, %04x:%02x:%02x.%x, index %u, address 0x%lx, raw 0x%lx, %u more",
+            f->code, text_of_finding(f->code), f->unit, f->segment, f->rid >> 8, f->rid >> 3 & 31u,
+            f->rid & 7u, f->index, f->address, f->raw, f->repeats);
     }
     console_line(&stage.console, CONSOLE_NORMAL, "findings: %u errors, %u warnings, %u others",
                  by_severity[DAM_ERROR], by_severity[DAM_WARN], by_severity[DAM_INFO]);

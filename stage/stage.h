@@ -74,6 +74,8 @@ extern const uint8_t stage_start[], stage_text_end[], stage_end[], stage_stack_g
 void stage_main(uint8_t *bp, uint64_t tsc) __attribute__((noreturn));
 // Whether the hardware may run on our tables already.
 bool stage_committed(void);
+// Prints exceptions and NMIs that were not printed yet.
+void stage_say_trouble(void);
 
 // environment.c: reads what the loader left. Each returns DAM_STOP_NONE or why to stop.
 enum dam_stop stage_read_image(void);

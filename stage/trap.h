@@ -40,7 +40,9 @@ struct trap_state {
     struct stage_safe_point safe;
     struct trap_record first; // the first exception: what follows it is often its consequence
     uint32_t nmi_count;
-    uint64_t nmi_rip; // of the last one
+    uint64_t nmi_rip;    // of the last one
+    bool exception_said; // printed already
+    uint32_t nmi_said;
 };
 
 // Loads the interrupt and task tables. From here on exceptions are ours.
