@@ -16,9 +16,10 @@ GNU := -D_GNU_SOURCE
 # The engine is freestanding everywhere, so that a forgotten libc call fails on the host as well.
 FREE := -ffreestanding
 # Small, because the image has 64 KiB; the page-table code alone has work enough to be fast (below).
-STAGE_FLAGS := -include stage/hidden.h -Os -g -ffunction-sections -fdata-sections -ffreestanding \
-	-nostdlib -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
-	-fpie -fvisibility=hidden -fno-jump-tables -fno-asynchronous-unwind-tables -fno-strict-aliasing
+STAGE_FLAGS := -include stage/hidden.h $(if $(findstring clang,$(CC)),-Oz,-Os) -g -ffunction-sections \
+	-fdata-sections -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+	-fcf-protection=none -fpie -fvisibility=hidden -fno-jump-tables -fno-asynchronous-unwind-tables \
+	-fno-strict-aliasing
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FUZZ_SAN := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
