@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from . import scenarios, table
-from .crash import Crash, prepare
+from .crash import Crash, alone, prepare
 from .judge import details, judge
 from .measure import figures
 from .paths import BUILD, RUNS, TABLE, LabError
@@ -43,23 +43,29 @@ def _progress(name: str, quiet: bool):
     return say
 
 
-def run_one(scenario: Scenario, keep: bool, quiet: bool) -> dict:
-    """Runs one scenario; returns its result, which is also kept as build/lab/results/NAME.json."""
-    result: dict = {"name": scenario.name, "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                    "scenario": asdict(scenario), "figures": {}, "error": ""}
+def _crash_and_measure(scenario: Scenario, keep: bool, quiet: bool) -> dict:
     record = None
     try:
         folder, argv = prepare(scenario)
         record = Crash(scenario, folder, argv, _progress(scenario.name, quiet)).run()
-        result["figures"] = figures(scenario, record)
-    except LabError as error:
-        result["error"] = str(error)
+        return figures(scenario, record)
     finally:
         if record:
             record.close()
         if not keep:
             for name in HEAVY:
                 (RUNS / scenario.name / name).unlink(missing_ok=True)
+
+
+def run_one(scenario: Scenario, keep: bool, quiet: bool) -> dict:
+    """Runs one scenario; returns its result, which is also kept as build/lab/results/NAME.json."""
+    result: dict = {"name": scenario.name, "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    "scenario": asdict(scenario), "figures": {}, "error": ""}
+    with alone(scenario):
+        try:
+            result["figures"] = _crash_and_measure(scenario, keep, quiet)
+        except LabError as error:
+            result["error"] = str(error)
     verdicts = judge(scenario.expected, result["figures"])
     result["verdicts"] = [asdict(v) for v in verdicts]
     result["holds"] = not result["error"] and all(v.holds for v in verdicts)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """One crash from power-on to the end of the dump. Drives the machine; leaves the figures to measure.py."""
+import fcntl
 import os
 import shutil
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,6 +125,18 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
     for device in scenario.devices:
         argv += [a.replace("{nvme}", str(folder / "nvme.img")) for a in DEVICES[device]]
     return argv
+
+
+@contextmanager
+def alone(scenario: Scenario):
+    """Holds a scenario for this process: two runs in one folder would spoil each other."""
+    RUNS.mkdir(parents=True, exist_ok=True)
+    with (RUNS / f"{scenario.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LabError(f"{scenario.name} is being run by another process") from None
+        yield
 
 
 def prepare(scenario: Scenario) -> tuple[Path, list[str]]:

@@ -63,6 +63,7 @@ def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
     seen = translations(after)
     both = old and new and scenario.cofferdam
     scratch = policycheck.scratch_page(old, new) if both and scenario.policy == "scratch" else None
+    off = record.trace.off_seconds(record.panic, record.end, record.paused)
     reached = sum(n for (_, _, target, _), n in seen.items()
                   if target != scratch and any(start <= target < end for start, end in walls))
     sources: dict[str, int] = {}
@@ -72,10 +73,10 @@ def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
     return {
         "flash_writes": sum(n for name, n in regions.items() if name in FLASH_REGIONS),
         "faults_recorded": count(crash, "vtd_dmar_fault"),
-        "translation_off_s": record.trace.off_seconds(record.panic, record.end, record.paused),
+        "translation_off_s": off,
         "translated_accesses": sum(seen.values()),
         "translated_by_requester": sources,
-        "crash_region_dma": reached,
+        "crash_region_dma": None if off else reached,  # untranslated accesses are not traced
         "refused_accesses": regions,
         "sampled": record.sampled,
         "trace_clipped": record.trace.clipped,

@@ -17,6 +17,8 @@ def cell(figures: dict, key: str) -> str:
         return "never" if value == 0 else f"{value:.2f} s"
     if key in ("dump_complete", "note_readable"):
         return "yes" if value else "no"
+    if key == "flash_writes" and "guest_errors" in figures.get("sampled", []):
+        return f"≥ {value:,}"
     if isinstance(value, float):
         return f"{value:.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
