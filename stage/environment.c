@@ -39,17 +39,16 @@ void stage_read_memory_map(void)
     // For now, what may be read is what the loader calls RAM; setup_data lies there.
     if (regions_fill(&stage.regions, &stage.map, NULL, 0) != DAM_OK)
         return;
-    // A broken list ends where it breaks: what it could tell is not needed to go on.
-    if (setup_data_walk(&stage.ops, stage.bp, stage.nodes, STAGE_MAX_NODES, &stage.node_count) != DAM_OK)
-        console_line(&stage.console, CONSOLE_NORMAL,
-                     "setup_data list leads out of memory, cut after %lu nodes", stage.node_count);
+    // What a broken or endless list hides may be memory of the capture kernel: then nothing is taken over.
+    bool whole =
+        setup_data_walk(&stage.ops, stage.bp, stage.nodes, SETUP_DATA_MAX, &stage.node_count) == DAM_OK &&
+        stage.node_count < SETUP_DATA_MAX;
     for (size_t i = 0; i < stage.node_count; i++) {
         const struct setup_node *node = &stage.nodes[i];
-        if (node->type == SETUP_DATA_E820_EXT &&
-            e820_read_extension(&stage.ops, node->data, node->len, &stage.map) != DAM_OK)
-            console_line(&stage.console, CONSOLE_NORMAL, "e820 extension at 0x%lx cannot be read",
-                         node->data.v);
+        if (node->type == SETUP_DATA_E820_EXT)
+            whole &= e820_read_extension(&stage.ops, node->data, node->len, &stage.map) == DAM_OK;
     }
+    stage.map_whole = whole && !stage.map.lost;
 }
 
 void stage_read_cmdline(void)
@@ -119,7 +118,7 @@ enum dam_stop stage_set_aside(void)
         console_line(&stage.console, CONSOLE_ALWAYS, "no note: the command line has no room for its address");
     uint64_t start = stage.pool.pa.v;
     memcpy(stage.bp_note, stage.bp_plain, BP_SIZE);
-    if (e820_reserve(stage.bp_note, &stage.map, start, start + stage.pool.size) != DAM_OK)
+    if (!stage.map_whole || e820_reserve(stage.bp_note, &stage.map, start, start + stage.pool.size) != DAM_OK)
         return DAM_STOP_E820;
     legacy->ready = true;
     return DAM_STOP_NONE;

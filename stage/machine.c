@@ -23,16 +23,22 @@ static uint8_t table_pages[PAGING_OWN_PAGES][DAM_PAGE_SIZE] __attribute__((align
 #define CPUID_1G_PAGES   (1u << 26)
 #define CPUID_HYPERVISOR (1u << 31)
 
-enum dam_stop stage_check_cpu(void)
+static bool memory_encrypted(void)
 {
     if (cpu_id(0x80000000u, 0).a < CPUID_ENCRYPT)
-        return DAM_STOP_NONE;
+        return false;
     uint32_t features = cpu_id(CPUID_ENCRYPT, 0).a;
-    bool guest = cpu_id(1, 0).c & CPUID_HYPERVISOR;
-    if (guest ? (features & CPUID_SEV) && (cpu_rdmsr(MSR_SEV_STATUS) & SEV_ENABLED)
-              : (features & CPUID_SME) && (cpu_rdmsr(MSR_SYSCFG) & SYSCFG_SME))
-        return DAM_STOP_CPU;
-    return DAM_STOP_NONE;
+    if (cpu_id(1, 0).c & CPUID_HYPERVISOR)
+        return (features & CPUID_SEV) && (cpu_rdmsr(MSR_SEV_STATUS) & SEV_ENABLED);
+    return (features & CPUID_SME) && (cpu_rdmsr(MSR_SYSCFG) & SYSCFG_SME);
+}
+
+enum dam_stop stage_check_cpu(void)
+{
+    stage.exception_means = DAM_STOP_CPU; // a register that CPUID promised and that is not there
+    bool encrypted = memory_encrypted();
+    stage.exception_means = DAM_STOP_EXCEPTION;
+    return encrypted ? DAM_STOP_CPU : DAM_STOP_NONE;
 }
 
 // Everything the stage may write, and nothing more: with CR0.WP set, a stray write elsewhere is a page fault

@@ -13,8 +13,6 @@
 #include "pure/setup.h"
 #include "trap.h"
 
-#define STAGE_MAX_NODES 16u // setup_data nodes that are looked at
-
 // What is set aside in the pool before anything else, so that the hand-over cannot fail for lack of room.
 struct stage_legacy {
     uint8_t *headers;      // the ELF core headers, with room for one program header more
@@ -40,9 +38,10 @@ struct stage {
     size_t line_len;
     bool line_cut; // it has no terminator where it should end
     struct cmdline_options options;
-    struct setup_node nodes[STAGE_MAX_NODES];
+    struct setup_node nodes[SETUP_DATA_MAX];
     size_t node_count;
     struct e820_map map;
+    bool map_whole; // nothing of it is missing
     struct regions regions;
     uint32_t elf_size; // bytes of the old ELF core headers
     // What was made.

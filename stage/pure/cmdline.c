@@ -173,6 +173,9 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
     }
 }
 
+// 64 bits in hexadecimal with 0x, or fewer in decimal with K.
+#define NUMBER_MAX 20
+
 struct sink {
     char *out;
     size_t len, max;
@@ -189,7 +192,8 @@ static void sink_put(struct sink *sink, const char *at, size_t len)
     sink->len += len;
 }
 
-static size_t hex_text(uint64_t v, char out[18])
+// Both forms that Linux takes: 0x… for the eye, and decimal KiB, which is shorter.
+static size_t hex_text(uint64_t v, char out[NUMBER_MAX])
 {
     size_t len = 2;
     out[0] = '0';
@@ -205,26 +209,48 @@ static size_t hex_text(uint64_t v, char out[18])
     }
 }
 
-dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, char *out, size_t max_len,
-                               size_t *out_len)
+static size_t kib_text(uint64_t v, char out[NUMBER_MAX])
+{
+    char reversed[NUMBER_MAX];
+    size_t digits = 0, len = 0;
+    for (v >>= 10; v || !digits; v /= 10)
+        reversed[digits++] = (char)('0' + v % 10);
+    while (digits)
+        out[len++] = reversed[--digits];
+    out[len++] = 'K';
+    return len;
+}
+
+static bool replace_elfcorehdr(const char *line, size_t len, const char *number, size_t number_len,
+                               struct sink *sink)
 {
     static const char name[] = "elfcorehdr=";
-    char number[18];
-    size_t number_len = hex_text(address, number);
-    struct sink sink = {.out = out, .max = max_len};
     struct word word;
     const char *copied = line;
     for (const char *at = line; word_next(&at, line + len, &word);) {
         if (!word.value || !word_is(&word, "elfcorehdr"))
             continue;
         // The whole word goes, with whatever quotes are in it: half of a pair would swallow what follows.
-        sink_put(&sink, copied, (size_t)(word.raw - copied));
-        sink_put(&sink, name, sizeof(name) - 1);
-        sink_put(&sink, number, number_len);
+        sink_put(sink, copied, (size_t)(word.raw - copied));
+        sink_put(sink, name, sizeof(name) - 1);
+        sink_put(sink, number, number_len);
         copied = word.raw + word.raw_len;
     }
-    sink_put(&sink, copied, (size_t)(line + len - copied));
-    if (sink.full)
+    sink_put(sink, copied, (size_t)(line + len - copied));
+    return !sink->full;
+}
+
+dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, char *out, size_t max_len,
+                               size_t *out_len)
+{
+    char number[NUMBER_MAX];
+    struct sink sink = {.out = out, .max = max_len};
+    bool done = replace_elfcorehdr(line, len, number, hex_text(address, number), &sink);
+    if (!done && address % 1024 == 0) {
+        sink = (struct sink){.out = out, .max = max_len};
+        done = replace_elfcorehdr(line, len, number, kib_text(address, number), &sink);
+    }
+    if (!done)
         return DAM_E_LENGTH;
     out[sink.len] = '\0';
     *out_len = sink.len;

@@ -41,8 +41,9 @@ struct cmdline_options {
 void cmdline_parse(const char *line, size_t len, struct cmdline_options *out);
 
 // Copies a line of len bytes to out with every elfcorehdr= word replaced by one that names address, and
-// terminates it. *out_len is its new length without the terminator. DAM_E_LENGTH when it needs more than
-// max_len bytes (without the terminator; out holds max_len + 1).
+// terminates it. The address is written as 0x…, or, when that does not fit and it is a multiple of 1 KiB, in
+// KiB. *out_len is the new length without the terminator. DAM_E_LENGTH when more than max_len bytes would be
+// needed (without the terminator; out holds max_len + 1); out is then not a command line.
 DAM_MUST_CHECK dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, char *out,
                                               size_t max_len, size_t *out_len);
 

@@ -53,9 +53,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                     memcmp(after.kept, before.kept, before.kept_size) == 0);
             require(after.off == before.off && after.exactmap == before.exactmap);
         }
-        size_t shorter = len ? len - 1 : 0;
-        if (len)
-            require(cmdline_set_elfcorehdr(line, size, ADDRESS, out, shorter, &len) == DAM_E_LENGTH);
+        // One byte less may still do, in the shorter form; none at all does not.
+        size_t longest = len;
+        err = longest ? cmdline_set_elfcorehdr(line, size, ADDRESS, out, longest - 1, &len) : DAM_E_LENGTH;
+        require(err ? err == DAM_E_LENGTH : before.has_elfcorehdr || len < longest);
+        require(!longest || cmdline_set_elfcorehdr(line, size, ADDRESS, out, 0, &len) == DAM_E_LENGTH);
     }
     free(out);
     return 0;

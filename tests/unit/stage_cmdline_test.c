@@ -241,32 +241,46 @@ static void set_elfcorehdr(void **state)
     const struct {
         const char *line, *want;
     } cases[] = {
-        {"elfcorehdr=123K", "elfcorehdr=0x7d600000"},
-        {"elfcorehdr=0x17fff0000 ro  quiet ", "elfcorehdr=0x7d600000 ro  quiet "},
-        {"a elfcorehdr=4K@0x1000 b elfcorehdr=1K", "a elfcorehdr=0x7d600000 b elfcorehdr=0x7d600000"},
-        {"elfcorehdr=\"1K\" x", "elfcorehdr=0x7d600000 x"},
-        {"\"elfcorehdr=1K\" x", "elfcorehdr=0x7d600000 x"},
-        {"elfcorehdr=\"4K\"M@5G x", "elfcorehdr=0x7d600000 x"},
-        {"elfcorehdr=\"4K x", "elfcorehdr=0x7d600000"},
+        {"elfcorehdr=123K", "elfcorehdr=0x7d600010"},
+        {"elfcorehdr=0x17fff0000 ro  quiet ", "elfcorehdr=0x7d600010 ro  quiet "},
+        {"a elfcorehdr=4K@0x1000 b elfcorehdr=1K", "a elfcorehdr=0x7d600010 b elfcorehdr=0x7d600010"},
+        {"elfcorehdr=\"1K\" x", "elfcorehdr=0x7d600010 x"},
+        {"\"elfcorehdr=1K\" x", "elfcorehdr=0x7d600010 x"},
+        {"elfcorehdr=\"4K\"M@5G x", "elfcorehdr=0x7d600010 x"},
+        {"elfcorehdr=\"4K x", "elfcorehdr=0x7d600010"},
         {"xelfcorehdr=1 elfcorehdrs=1 -- elfcorehdr=1", "xelfcorehdr=1 elfcorehdrs=1 -- elfcorehdr=1"},
-        {"elfcorehdr= x", "elfcorehdr=0x7d600000 x"},
+        {"elfcorehdr= x", "elfcorehdr=0x7d600010 x"},
         {"", ""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t want = strlen(cases[i].want), len = 99;
         char *out = malloc(want + 1);
         assert_int_equal(
-            cmdline_set_elfcorehdr(cases[i].line, strlen(cases[i].line), 0x7D600000, out, want, &len), 0);
+            cmdline_set_elfcorehdr(cases[i].line, strlen(cases[i].line), 0x7D600010, out, want, &len), 0);
         assert_int_equal(len, want);
         assert_string_equal(out, cases[i].want);
         if (want)
             assert_int_equal(
-                cmdline_set_elfcorehdr(cases[i].line, strlen(cases[i].line), 0x7D600000, out, want - 1, &len),
+                cmdline_set_elfcorehdr(cases[i].line, strlen(cases[i].line), 0x7D600010, out, want - 1, &len),
                 DAM_E_LENGTH);
         free(out);
     }
     char out[64];
     size_t len;
+    // No room for 0x…: in KiB, and one byte less is too little.
+    assert_int_equal(cmdline_set_elfcorehdr("a elfcorehdr=2063732K b", 23, 0x7D600000, out, 24, &len),
+                     DAM_OK);
+    assert_string_equal(out, "a elfcorehdr=2054144K b");
+    assert_int_equal(len, 23);
+    assert_int_equal(cmdline_set_elfcorehdr("a elfcorehdr=2063732K b", 23, 0x7D600000, out, 23, &len),
+                     DAM_OK);
+    assert_int_equal(cmdline_set_elfcorehdr("a elfcorehdr=2063732K b", 23, 0x7D600000, out, 22, &len),
+                     DAM_E_LENGTH);
+    assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0, out, 13, &len), DAM_OK);
+    assert_string_equal(out, "elfcorehdr=0K");
+    assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0xFFFFFFFFFFFFFC00, out, 29, &len), DAM_OK);
+    assert_string_equal(out, "elfcorehdr=0xfffffffffffffc00");
+    assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0xFFFFFFFFFFFFFC00, out, 28, &len), DAM_E_LENGTH);
     assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, ~0ull, out, 63, &len), DAM_OK);
     assert_string_equal(out, "elfcorehdr=0xffffffffffffffff");
     assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0, out, 63, &len), DAM_OK);
