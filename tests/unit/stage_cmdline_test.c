@@ -280,7 +280,8 @@ static void set_elfcorehdr(void **state)
     assert_string_equal(out, "elfcorehdr=0K");
     assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0xFFFFFFFFFFFFFC00, out, 29, &len), DAM_OK);
     assert_string_equal(out, "elfcorehdr=0xfffffffffffffc00");
-    assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0xFFFFFFFFFFFFFC00, out, 28, &len), DAM_E_LENGTH);
+    assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0xFFFFFFFFFFFFFC00, out, 28, &len),
+                     DAM_E_LENGTH);
     assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, ~0ull, out, 63, &len), DAM_OK);
     assert_string_equal(out, "elfcorehdr=0xffffffffffffffff");
     assert_int_equal(cmdline_set_elfcorehdr("elfcorehdr=1", 12, 0, out, 63, &len), DAM_OK);
