@@ -5,7 +5,10 @@
 #   make fuzz     the libFuzzer targets: build/fuzz/*
 #   make bench    the benchmarks: build/bench/*
 # No configure step; CC=clang works everywhere.
-CC ?= gcc
+# Make's own default is cc; an environment or a command line that names a compiler wins.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 FUZZ_CC ?= clang
 B := build
 VERSION := $(shell cat VERSION)
