@@ -25,6 +25,8 @@ makedumpfile -F -l -d 31 /proc/vmcore 2>/tmp/dump.log >/dev/vda
 rc=$?
 sync
 [ $rc = 0 ] || tail -n 5 /tmp/dump.log | while read -r line; do say "makedumpfile $line"; done
-# The runner stops the machine when it reads this line: nothing after it is measured.
+# The runner stops the machine when it reads this line: nothing after it is measured. It gets time to do so,
+# because powering off turns translation off.
 say "dump ends $rc"
+sleep 10
 poweroff -f

@@ -110,7 +110,7 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
     ram = f"memory-backend-file,id=ram,size={scenario.memory},mem-path=/proc/self/fd/{{ram}},share=on"
     argv = ["qemu-system-x86_64", "-machine", "q35,memory-backend=ram", "-accel", "tcg,thread=multi",
             "-cpu", cpu, "-smp", "2", "-m", scenario.memory, "-object", ram,
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-no-shutdown",
             "-chardev", "socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control",
             "-chardev", "file,id=ser,path=/proc/self/fd/{serial}", "-serial", "chardev:ser",
             "-D", "/proc/self/fd/{trace}", "-msg", "timestamp=on"]

@@ -12,6 +12,7 @@ MIB = 1 << 20
 _IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
 FLASH_REGIONS = ("pc.bios", "system.flash0", "system.flash1")
 _E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] usable")
+FLASH = (0xFF000000, 1 << 32)
 Span = tuple[int, int]
 
 
@@ -56,6 +57,14 @@ def _tables(record: Record, when: float | None) -> Tables | None:
     return Tables(record.before.read, root[0])
 
 
+def _maps_flash(old: Tables) -> bool:
+    """Tells whether any requester could reach the firmware flash while translation is on."""
+    if old.passes_through():
+        return True
+    return any(FLASH[0] < leaf.target + leaf.size and leaf.target < FLASH[1]
+               for source in old.contexts for leaf in old.leaves(source))
+
+
 def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
                    old: Tables | None, new: Tables | None) -> dict:
     crash = record.trace.total(record.panic, record.end)
@@ -70,7 +79,9 @@ def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
     for (source, *_), n in seen.items():
         sources[f"{source:04x}"] = sources.get(f"{source:04x}", 0) + n
     regions = {text[8:].decode(errors="replace"): n for text, n in crash.items() if text.startswith(b"invalid ")}
+    cannot_reach_flash = bool(off == 0 and old and not _maps_flash(old))
     return {
+        "flash_writes_exact": "guest_errors" not in record.sampled or cannot_reach_flash,
         "flash_writes": sum(n for name, n in regions.items() if name in FLASH_REGIONS),
         "faults_recorded": count(crash, "vtd_dmar_fault"),
         "translation_off_s": off,

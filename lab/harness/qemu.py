@@ -163,7 +163,10 @@ class Machine:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._qmp], [], [], left)[0]:
                 raise LabError("QEMU's monitor does not answer")
-            data = self._qmp.recv(65536)
+            try:
+                data = self._qmp.recv(65536)
+            except OSError:
+                data = b""
             if not data:
                 raise LabError(f"QEMU ended early: {self.last_words()}")
             self._pending += data
@@ -180,7 +183,10 @@ class Machine:
         request: dict = {"execute": command}
         if arguments:
             request["arguments"] = arguments
-        self._qmp.sendall(json.dumps(request).encode() + b"\n")
+        try:
+            self._qmp.sendall(json.dumps(request).encode() + b"\n")
+        except OSError:
+            raise LabError(f"QEMU ended early: {self.last_words()}") from None
         while True:
             answer = self._message(deadline)
             if "return" in answer:

@@ -17,7 +17,7 @@ def cell(figures: dict, key: str) -> str:
         return "never" if value == 0 else f"{value:.2f} s"
     if key in ("dump_complete", "note_readable"):
         return "yes" if value else "no"
-    if key == "flash_writes" and "guest_errors" in figures.get("sampled", []):
+    if key == "flash_writes" and not figures.get("flash_writes_exact"):
         return f"≥ {value:,}"
     if isinstance(value, float):
         return f"{value:.1f}"
@@ -80,5 +80,8 @@ def side_by_side(results: list[dict]) -> str:
         lines.append([title, *cells])
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
     rule = "-" * (sum(widths) + 3 * (len(widths) - 1))
-    text = ["   ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]) for line in lines]
+    text = []
+    for line in lines:
+        right = [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
+        text.append("   ".join([line[0].ljust(widths[0]), *right]))
     return "\n".join([text[0], rule, *text[1:]])
