@@ -290,11 +290,31 @@ static void a_leaf_that_flips_with_every_read_never_reaches_the_pool(void **stat
         m.fake->before_read = flip_leaf;
         assert_int_equal(machine_run(&m), DAM_STOP_NONE);
         m.fake->before_read = NULL;
-        // What devices can write to, they could go on changing: a frozen tree stands still from the switch
-        // on.
-        struct fake_dma_result r = fake_dma(m.fake, 0, NIC, RW, true);
-        assert_true(!r.ok || r.pa == RW_PA);
+        for (unsigned write = 0; write < 2; write++) {
+            struct fake_dma_result r = fake_dma(m.fake, 0, NIC, RW, write);
+            assert_true(!r.ok || r.pa == RW_PA);
+        }
     }
+}
+
+// A frozen tree is used where it lies. Until the switch a device may still write into it.
+static void a_tree_that_changes_between_plan_and_commit_is_blocked(void **state)
+{
+    (void)state;
+    assert_true(machine_start(&m));
+    assert_int_equal(dam_takeover_prepare(m.t), DAM_STOP_NONE);
+    *old_kernel_entry(&m.k[0], tree_of(NIC), 4, 0, RW) = (M_POOL_START + 0x3000) | 3;
+    old_kernel_map(&m.k[0], tree_of(DISK), 4, 0, RW + 0x1000, RW_PA, OLD_R); // odd, and harmless
+    assert_int_equal(dam_takeover_commit(m.t), DAM_STOP_NONE);
+    machine_report(&m);
+    assert_string_equal(m.fake->violation, "");
+    assert_int_equal(finding(DAM_F_VERIFY_TREE)->rid, NIC);
+    assert_int_equal(machine_findings(&m, DAM_F_PT_CHANGED), 1);
+    assert_true(refused(NIC, RW));
+    assert_int_equal(machine_requester(&m, 0, NIC)->policy, DAM_POLICY_BLOCK);
+    assert_int_equal(machine_requester(&m, 0, NIC)->new_readable, 0);
+    assert_true(reaches(DISK, RW, false, RW_PA + 4096));
+    assert_int_equal(m.fake->unit[0].faults_recorded, 0);
 }
 
 // ---- domain ids
@@ -442,6 +462,7 @@ int main(void)
         T(a_large_page_over_the_crash_region_loses_that_part),
         T(very_many_cuts_quarantine),
         T(a_leaf_that_flips_with_every_read_never_reaches_the_pool),
+        T(a_tree_that_changes_between_plan_and_commit_is_blocked),
         T(one_id_with_two_tables),
         T(id_beyond_what_the_unit_has),
         T(no_id_left),
