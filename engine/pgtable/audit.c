@@ -17,13 +17,21 @@ static void report(struct pt_audit *a, uint16_t code, const struct pt_table *t, 
     dam_finding_add(a->findings, &f);
 }
 
-static dam_err cut(struct pt_audit *a, uint64_t iova, uint64_t size)
+// Takes a part out, and says why, once for each run of parts that follow one another: the first entry of it
+// tells enough, and a tree that maps everything would tell of every page of the crash region.
+static dam_err cut(struct pt_audit *a, uint16_t code, const struct pt_table *t, unsigned index, uint64_t iova,
+                   uint64_t size)
 {
     struct pt_cut *last = a->last_cut;
     if (last && last->iova + last->size == iova) {
         last->size += size;
+        if (code != a->last_code)
+            report(a, code, t, index);
+        a->last_code = code;
         return DAM_OK;
     }
+    report(a, code, t, index);
+    a->last_code = code;
     if (a->cut_count == PT_MAX_CUTS)
         return DAM_E_BROKEN;
     void *record;
@@ -73,21 +81,18 @@ static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, cons
     a->writable += w ? span >> DAM_PAGE_SHIFT : 0;
     if (!r && !w)
         return DAM_OK;
-    bool told = false;
     for (uint64_t at = e->addr, end = e->addr + span; at < end;) {
         const struct dam_range *k = dam_ranges_find(a->keep_out, at, end - at);
         if (!k)
             break;
         uint64_t from = k->start > at ? dam_align_down(k->start, DAM_PAGE_SIZE) : at;
         uint64_t to = k->end < end ? dam_align_up(k->end, DAM_PAGE_SIZE) : end;
-        // Linux maps the first 16 MiB one to one for the ISA bridge: ordinary, and no error of the old
-        // kernel.
-        if (!told)
-            report(a, to <= LOW_MEMORY ? DAM_F_PT_LOW_MEMORY : DAM_F_PT_KEEP_OUT, t, index);
-        told = true;
         a->cut_readable += r ? (to - from) >> DAM_PAGE_SHIFT : 0;
         a->cut_writable += w ? (to - from) >> DAM_PAGE_SHIFT : 0;
-        dam_err err = cut(a, iova + (from - e->addr), to - from);
+        // Linux maps the first 16 MiB one to one for the ISA bridge: ordinary, and no error of the old
+        // kernel.
+        uint16_t code = to <= LOW_MEMORY ? DAM_F_PT_LOW_MEMORY : DAM_F_PT_KEEP_OUT;
+        dam_err err = cut(a, code, t, index, iova + (from - e->addr), to - from);
         if (err)
             return err;
         at = to;
@@ -108,8 +113,8 @@ static dam_err on_child(void *ctx, const struct pt_table *t, unsigned index, con
 static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
 {
     struct pt_audit *a = ctx;
-    report(a, why == PT_BAD_POINTER ? DAM_F_PT_POINTER : DAM_F_PT_RESERVED, t, index);
-    return cut(a, t->iova + index * pt_span(t->level), pt_span(t->level));
+    return cut(a, why == PT_BAD_POINTER ? DAM_F_PT_POINTER : DAM_F_PT_RESERVED, t, index,
+               t->iova + index * pt_span(t->level), pt_span(t->level));
 }
 
 dam_err pt_audit(struct pt_audit *audit, dam_pa root)

@@ -38,6 +38,7 @@ struct pt_audit {
 
     // the visitor's own:
     struct pt_cut *last_cut;
+    uint16_t last_code; // of the finding that was told for it
 };
 
 // Checks the tree below root. DAM_E_RANGE: the root lies outside known memory. DAM_E_BUDGET. DAM_E_NOMEM.

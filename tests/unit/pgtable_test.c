@@ -249,7 +249,8 @@ static void audit_cuts_keep_out(void **state)
     assert_int_equal(a.cuts->next->size, 0x10000000);
     assert_int_equal(a.cut_readable, 2 + 65536);
     assert_int_equal(a.cut_writable, 1 + 65536);
-    assert_int_equal(w->findings.total, 3);
+    assert_int_equal(w->findings.total, 2); // one for each run of IOVAs
+    assert_int_equal(w->findings.at[1].iova, 0x40000000);
     assert_int_equal(w->findings.at[0].code, DAM_F_PT_KEEP_OUT);
     assert_int_equal(w->findings.at[0].iova, 0x5000);
     assert_int_equal(w->findings.at[0].raw, (KEEP_START + 0x7000) | RW);
@@ -271,8 +272,8 @@ static void audit_refuses_bad_pointers(void **state)
     assert_int_equal(a.cuts->size, 3 * pt_span(3)); // three in a row make one cut
     assert_int_equal(w->findings.at[0].code, DAM_F_PT_POINTER);
     assert_int_equal(w->findings.at[0].index, 1);
-    assert_int_equal(w->findings.at[1].raw, POOL_BASE | RW);
-    assert_int_equal(w->findings.at[2].code, DAM_F_PT_RESERVED);
+    assert_int_equal(w->findings.at[1].code, DAM_F_PT_RESERVED); // the same run, for another reason
+    assert_int_equal(w->findings.at[1].index, 3);
     assert_int_equal(pt_audit(&a, dam_pa_of(POOL_BASE)), DAM_E_RANGE);
     assert_int_equal(pt_audit(&a, dam_pa_of(OLD_BASE + 8)), DAM_E_RANGE);
 }
