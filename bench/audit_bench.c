@@ -25,18 +25,26 @@ static double audit(struct bench_world *w)
     return took;
 }
 
-// The best of some runs, taken in turns: what the machine's other work adds is not ours.
-static void measure(struct bench_world *w, const char *what, const char *time_of, unsigned runs)
+// The best of some runs, taken in turns: what the machine's other work adds is not ours. The audit keeps
+// nothing, so two references tell more than one: copying the pages, and only reading them (into one page that
+// stays in the cache).
+static void measure(struct bench_world *w, const char *what, unsigned runs)
 {
-    double reference = 1e9, took = 1e9;
+    double copy = 1e9, read = 1e9, took = 1e9;
+    char line[160];
     for (unsigned i = 0; i < runs; i++) {
-        double t = bench_memcpy(w->tree, NULL);
-        reference = t < reference ? t : reference;
+        double t = bench_memcpy(w->tree, w->pool_host);
+        copy = t < copy ? t : copy;
+        t = bench_memcpy(w->tree, NULL);
+        read = t < read ? t : read;
         t = audit(w);
         took = t < took ? t : took;
     }
-    bench_result(what, "≤ 1.5", "%.2f", took / reference);
-    bench_result(time_of, "", "%.0f ns", took / (double)w->tree->pages * 1e9);
+    snprintf(line, sizeof(line), "audit of %s ÷ memcpy of them", what);
+    bench_result(line, "≤ 1.5", "%.2f", took / copy);
+    snprintf(line, sizeof(line), "audit of %s ÷ memcpy of each into one and the same page", what);
+    bench_result(line, "", "%.2f", took / read);
+    bench_result("audit, time a table page", "", "%.0f ns", took / (double)w->tree->pages * 1e9);
 }
 
 static void run(uint64_t pages, const char *name, unsigned runs)
@@ -46,9 +54,9 @@ static void run(uint64_t pages, const char *name, unsigned runs)
     char what[128];
     bench_tree_make(&tree, pages);
     // A crash region beside all buffers: one look at a table tells that none of its entries leads there.
-    bench_world_make(&w, &tree, 0, 0x80000000);
-    snprintf(what, sizeof(what), "audit of %s table pages ÷ memcpy of them", name);
-    measure(&w, what, "audit, time a table page", runs);
+    bench_world_make(&w, &tree, tree.pages + 64, 0x80000000);
+    snprintf(what, sizeof(what), "%s table pages", name);
+    measure(&w, what, runs);
     bench_world_free(&w);
     // A crash region in the midst of the buffers' addresses, with no buffer in it.
     for (uint64_t i = 0; i < tree.pages; i++) {
@@ -57,9 +65,9 @@ static void run(uint64_t pages, const char *name, unsigned runs)
             if ((entries[e] & ~0xFFFull) - 0x800000000ull < (256ull << 20))
                 entries[e] += 512ull << 20;
     }
-    bench_world_make(&w, &tree, 0, 0x800000000);
-    snprintf(what, sizeof(what), "audit of %s, crash region amid the buffers' addresses ÷ memcpy", name);
-    measure(&w, what, "audit, time a table page", runs);
+    bench_world_make(&w, &tree, tree.pages + 64, 0x800000000);
+    snprintf(what, sizeof(what), "%s table pages, crash region amid the addresses,", name);
+    measure(&w, what, runs);
     bench_world_free(&w);
     bench_tree_free(&tree);
 }
@@ -67,9 +75,9 @@ static void run(uint64_t pages, const char *name, unsigned runs)
 int main(void)
 {
     run(12500, "12,500", 25);
-    if (bench_memory() < 6)
+    if (bench_memory() < 10)
         bench_result("audit of 1 million table pages ÷ memcpy of them", "≤ 1.5",
-                     "not run: less than 6 GiB free");
+                     "not run: less than 10 GiB free");
     else
         run(1000000, "1 million", 3);
     return 0;
