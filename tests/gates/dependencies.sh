@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 2
 . tests/lib/tap.sh
 
 sources() { # sources FOLDER...
-    git ls-files -co --exclude-standard -- "$@" | grep -E '\.(c|h|S)$'
+    repo_files | grep -E "^($(IFS='|'; echo "$*"))/.*\.(c|h|S)$"
 }
 
 # The folders (regular expressions over paths from the top) that a file may include from.

@@ -27,7 +27,7 @@ for compiler in gcc clang; do
         if ! output=$(compile "$compiler" "$header" 2>&1); then
             wrong+="$header:"$'\n'"$output"$'\n'
         fi
-    done < <(git ls-files -co --exclude-standard '*.h')
+    done < <(repo_files | grep '\.h$')
     [ "$count" -eq 0 ] && wrong="no headers found"
     tap_ok "$compiler: every header compiles alone ($count)" "$wrong"
 done

@@ -38,3 +38,10 @@ tap_done() {
     [ "$tap_failed" -eq 0 ]
     exit
 }
+
+# Every file of the repository, also those not yet committed, one a line. Without git (an archive, or a folder of somebody
+# else's), all but what was built.
+repo_files() {
+    git ls-files -co --exclude-standard 2>/dev/null ||
+        find . \( -path ./build -o -path ./.git -o -name __pycache__ \) -prune -o -type f -print | sed 's@^\./@@'
+}
