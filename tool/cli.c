@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file.h"
+
 static const struct tool_command *const commands[] = {
     &command_wrap, &command_unwrap, &command_info, &command_acpi, &command_log,
 };
@@ -144,4 +146,38 @@ enum tool_status cli_main(int argc, char **argv)
     tool_fail(&error, TOOL_USAGE, "no command \"%s\" (see cofferdam --help)", word);
     fprintf(stderr, "cofferdam: %s\n", error.text);
     return TOOL_USAGE;
+}
+
+enum tool_status cli_show_file(const struct tool_command *self, int argc, char **argv, const char *what,
+                               size_t max,
+                               enum tool_status (*show)(const struct tool_command *self, const char *path,
+                                                        bool json, const uint8_t *bytes, size_t size))
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    bool json = false;
+    int option;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, ":jh", options, NULL)) != -1) {
+        if (option == 'h')
+            return cli_help(self);
+        if (option != 'j')
+            return cli_bad_option(self, option, argv);
+        json = true;
+    }
+    const char *path = cli_one_argument(self, argc, argv, what);
+    if (path == NULL)
+        return TOOL_USAGE;
+    struct tool_error error;
+    uint8_t *bytes;
+    size_t size;
+    enum tool_status status = file_read(path, max, &bytes, &size, &error);
+    if (status != TOOL_OK)
+        return cli_error(self, status, "%s", error.text);
+    status = show(self, path, json, bytes, size);
+    free(bytes);
+    return status;
 }

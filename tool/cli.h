@@ -4,6 +4,7 @@
 #define TOOL_CLI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "status.h"
@@ -39,6 +40,13 @@ enum tool_status cli_bad_option(const struct tool_command *self, int option, cha
 // The only non-option argument, after getopt_long(); NULL, with a message, when there is none or more than
 // one. what names it in the message.
 const char *cli_one_argument(const struct tool_command *self, int argc, char **argv, const char *what);
+
+// The whole of a command that shows one file: [--json] and one argument, named `what` in messages; the file
+// of at most `max` bytes is read and given to show(), which returns the exit status.
+enum tool_status cli_show_file(const struct tool_command *self, int argc, char **argv, const char *what,
+                               size_t max,
+                               enum tool_status (*show)(const struct tool_command *self, const char *path,
+                                                        bool json, const uint8_t *bytes, size_t size));
 
 // Flushes standard output; returns status, or TOOL_SYSTEM with a message when not all of it could be written.
 enum tool_status cli_finish(const struct tool_command *self, enum tool_status status);

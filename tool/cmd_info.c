@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include <getopt.h>
 #include <json-c/json.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <zlib.h>
 
 #include "bootproto.h"
 #include "cli.h"
-#include "file.h"
 #include "json.h"
 #include "names.h"
 #include "wrap.h"
@@ -122,33 +119,7 @@ static enum tool_status show(const struct tool_command *self, const char *path, 
 
 static enum tool_status run(const struct tool_command *self, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    bool json = false;
-    int option;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, ":jh", options, NULL)) != -1) {
-        if (option == 'h')
-            return cli_help(self);
-        if (option != 'j')
-            return cli_bad_option(self, option, argv);
-        json = true;
-    }
-    const char *path = cli_one_argument(self, argc, argv, "IMAGE");
-    if (path == NULL)
-        return TOOL_USAGE;
-    struct tool_error error;
-    uint8_t *bytes;
-    size_t size;
-    enum tool_status status = file_read(path, BZIMAGE_MAX_SIZE, &bytes, &size, &error);
-    if (status != TOOL_OK)
-        return cli_error(self, status, "%s", error.text);
-    status = show(self, path, json, bytes, size);
-    free(bytes);
-    return status;
+    return cli_show_file(self, argc, argv, "IMAGE", BZIMAGE_MAX_SIZE, show);
 }
 
 const struct tool_command command_info = {
