@@ -18,7 +18,7 @@ COMMON := -std=c11 $(WARN) -Iinclude -Iengine -MMD -MP -DCOFFERDAM_VERSION='"$(V
 GNU := -D_GNU_SOURCE
 # The engine is freestanding everywhere, so that a forgotten libc call fails on the host as well.
 FREE := -ffreestanding
-# Small, because the image has 64 KiB; the page-table code alone has work enough to be fast (below).
+# Small, because the image has 128 KiB; the page-table code alone has work enough to be fast (below).
 STAGE_FLAGS := -include stage/hidden.h $(if $(findstring clang,$(CC)),-Oz,-Os) -g -ffunction-sections \
 	-fdata-sections -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
 	-fcf-protection=none -fpie -fvisibility=hidden -fno-jump-tables -fno-asynchronous-unwind-tables \

@@ -11,7 +11,7 @@
 // Where the protected-mode kernel begins at the earliest: the stage must end before.
 #define STAGE_MAX_SIZE 0x200000
 // What the stage may weigh in the file.
-#define STAGE_MAX_FILE 0x10000
+#define STAGE_MAX_FILE 0x20000
 
 // Segment selectors, as the boot protocol wants them, and the task segment behind them.
 #define STAGE_CS              0x10

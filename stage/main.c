@@ -116,10 +116,15 @@ static enum dam_stop take_over(void)
         .pool = &stage.pool,
         .policy = default_policy(),
         .choice_count = stage.options.choice_count,
+        .broken = stage.options.broken_scratch ? DAM_POLICY_SCRATCH : DAM_POLICY_BLOCK,
+        .raise = stage.options.raise,
+        .mask_irqs = stage.options.mask_irqs,
+        .window_count = stage.options.window_count,
         .old_ram = &stage.regions.old_ram,
         .keep_out = &stage.regions.keep_out,
     };
     memcpy(config->choices, stage.options.choices, sizeof(config->choices));
+    memcpy(config->windows, stage.options.windows, sizeof(config->windows));
     find_rsdp(config);
     struct dam_takeover *t;
     if (dam_takeover_new(config, &t) != DAM_OK)

@@ -63,6 +63,15 @@ static const struct name unit_statuses[] = {
     {DAM_UNIT_FAILED_BEFORE, "failed, old tables in use"},
     {DAM_UNIT_FAILED_AFTER, "failed after its root pointer was changed"},
     {DAM_UNIT_PLANNED, "planned, not committed"},
+    {DAM_UNIT_RAISED, "translation turned on, runs on new tables"},
+};
+
+static const struct name stages[] = {
+    {DAM_STAGE_NONE, "none"},
+    {DAM_STAGE_FIRST, "first"},
+    {DAM_STAGE_SECOND, "second"},
+    {DAM_STAGE_NESTED, "nested"},
+    {DAM_STAGE_PASSTHROUGH, "pass-through"},
 };
 
 static const struct name old_kinds[] = {
@@ -110,6 +119,11 @@ const char *name_unit_status(uint32_t status)
 const char *name_old_kind(uint32_t kind)
 {
     return look_up(old_kinds, COUNT(old_kinds), kind);
+}
+
+const char *name_stage(uint32_t stage)
+{
+    return look_up(stages, COUNT(stages), stage);
 }
 
 bool policy_from_word(const char *word, enum dam_policy *policy)

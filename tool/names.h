@@ -17,6 +17,7 @@ const char *name_severity(uint32_t severity);
 const char *name_error(uint32_t error); // of enum dam_err
 const char *name_unit_status(uint32_t status);
 const char *name_old_kind(uint32_t kind);
+const char *name_stage(uint32_t stage);
 
 // The policy that a word names. false: no such word.
 bool policy_from_word(const char *word, enum dam_policy *policy);

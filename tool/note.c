@@ -61,7 +61,7 @@ static struct note_section *place_of(struct note *note, uint16_t type, struct no
         *least = sizeof(struct dam_note_unit);
         return &note->units;
     case DAM_SECTION_REQUESTERS:
-        *least = sizeof(struct dam_note_requester);
+        *least = DAM_NOTE_REQUESTER_LEAST;
         return &note->requesters;
     case DAM_SECTION_FINDINGS:
         *least = sizeof(struct dam_finding);
@@ -134,7 +134,10 @@ void note_unit_at(const struct note *note, uint32_t i, struct dam_note_unit *out
 
 void note_requester_at(const struct note *note, uint32_t i, struct dam_note_requester *out)
 {
-    memcpy(out, entry_at(&note->requesters, i), sizeof *out);
+    // The first writers' entries are shorter: the fields behind say nothing, which is 0.
+    uint32_t size = note->requesters.entry_size;
+    memset(out, 0, sizeof *out);
+    memcpy(out, entry_at(&note->requesters, i), size < sizeof *out ? size : sizeof *out);
 }
 
 void note_finding_at(const struct note *note, uint32_t i, struct dam_finding *out)

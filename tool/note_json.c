@@ -22,6 +22,9 @@ static struct json_object *summary_flags(uint32_t flags)
     put_flag(a, flags, DAM_SUMMARY_FINDINGS_LOST, "findings-lost");
     put_flag(a, flags, DAM_SUMMARY_NMI, "nmi");
     put_flag(a, flags, DAM_SUMMARY_LA57, "la57");
+    put_flag(a, flags, DAM_SUMMARY_HIDDEN, "iommu-hidden");
+    put_flag(a, flags, DAM_SUMMARY_RAISED, "raised");
+    put_flag(a, flags, DAM_SUMMARY_ORDINARY, "ordinary-kexec");
     return a;
 }
 
@@ -34,6 +37,10 @@ static struct json_object *requester_flags(uint32_t flags)
     put_flag(a, flags, DAM_REQ_CUT, "cut");
     put_flag(a, flags, DAM_REQ_NEW_DID, "new-did");
     put_flag(a, flags, DAM_REQ_ATS, "ats-refused");
+    put_flag(a, flags, DAM_REQ_CRASH, "crash-window");
+    put_flag(a, flags, DAM_REQ_RAISED, "raised");
+    put_flag(a, flags, DAM_REQ_RID_PASID, "rid-pasid");
+    put_flag(a, flags, DAM_REQ_ATS_OFF, "ats-off");
     return a;
 }
 
@@ -136,7 +143,11 @@ static struct json_object *requester_json(const struct note *note, uint32_t i)
     json_put_number(o, "unit", r.unit);
     json_put_number(o, "segment", r.segment);
     json_put_number(o, "rid", r.rid);
+    if (r.flags & DAM_REQ_PASID)
+        json_put_number(o, "pasid", r.pasid);
     json_put_text(o, "policy", name_policy(r.policy));
+    json_put_text(o, "old_stage", name_stage(r.old_stage));
+    json_put_text(o, "new_stage", name_stage(r.new_stage));
     json_put_text(o, "was", name_old_kind(r.old_kind));
     json_put_number(o, "old_did", r.old_did);
     json_put_number(o, "new_did", r.new_did);

@@ -24,12 +24,25 @@ static void flag_words(uint16_t flags, char *out, size_t size)
         {DAM_REQ_QUARANTINED, "quarantined"}, {DAM_REQ_RMRR, "rmrr"},
         {DAM_REQ_CHOSEN, "chosen"},           {DAM_REQ_CUT, "cut"},
         {DAM_REQ_NEW_DID, "new-did"},         {DAM_REQ_ATS, "ats-refused"},
+        {DAM_REQ_CRASH, "crash-window"},      {DAM_REQ_RAISED, "raised"},
+        {DAM_REQ_ATS_OFF, "ats-off"},
     };
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (flags & words[i].flag && used < size)
             used += (size_t)snprintf(out + used, size - used, "%s%s", used ? " " : "", words[i].word);
+}
+
+// "0000:00:03.0", or "0000:00:03.0@2a" with a PASID other than that of requests without one.
+static void requester_text(const struct dam_note_requester *r, char *out, size_t size)
+{
+    char name[RID_TEXT];
+    rid_text(r->segment, r->rid, name);
+    if ((r->flags & DAM_REQ_PASID) && !(r->flags & DAM_REQ_RID_PASID))
+        snprintf(out, size, "%s@%" PRIx32, name, r->pasid);
+    else
+        snprintf(out, size, "%s", name);
 }
 
 static void arrow(char *out, size_t size, uint64_t before, uint64_t after)
@@ -43,19 +56,19 @@ void note_print_requesters(FILE *stream, const struct note *note)
         return;
     fprintf(stream, "\nRequesters (4-KiB pages, before -> after; a domain's pages are counted for each of "
                     "its requesters)\n");
-    fprintf(stream, "  %-13s%5s  %-9s%-15s%-10s%-20s%-20s%8s  %-12s%s\n", "requester", "unit", "policy",
+    fprintf(stream, "  %-18s%5s  %-9s%-15s%-10s%-20s%-20s%8s  %-12s%s\n", "requester", "unit", "policy",
             "was", "domain", "readable", "writable", "cut", "tables", "remarks");
     for (uint32_t i = 0; i < note->requesters.count; i++) {
         struct dam_note_requester r;
-        char name[RID_TEXT], domain[48], readable[48], writable[48], tables[48], flags[64];
+        char name[RID_TEXT + 9], domain[48], readable[48], writable[48], tables[48], flags[96];
         note_requester_at(note, i, &r);
-        rid_text(r.segment, r.rid, name);
+        requester_text(&r, name, sizeof name);
         arrow(domain, sizeof domain, r.old_did, r.new_did);
         arrow(readable, sizeof readable, r.old_readable, r.new_readable);
         arrow(writable, sizeof writable, r.old_writable, r.new_writable);
         arrow(tables, sizeof tables, r.old_tables, r.new_tables);
         flag_words(r.flags, flags, sizeof flags);
-        fprintf(stream, "  %-13s%5u  %-9s%-15s%-10s%-20s%-20s%8" PRIu64 "  %s%s%s\n", name, r.unit,
+        fprintf(stream, "  %-18s%5u  %-9s%-15s%-10s%-20s%-20s%8" PRIu64 "  %s%s%s\n", name, r.unit,
                 name_policy(r.policy), name_old_kind(r.old_kind), domain, readable, writable, r.cut, tables,
                 flags[0] ? "  " : "", flags);
     }

@@ -43,7 +43,8 @@ static enum dam_policy policy_for(const struct dam_takeover *t, const struct uni
 {
     const struct dam_takeover_config *c = t->config;
     for (size_t i = c->choice_count; i-- > 0;) {
-        if (c->choices[i].requester.segment == unit->segment && c->choices[i].requester.rid == rid) {
+        if (c->choices[i].requester.segment == unit->segment && c->choices[i].requester.rid == rid &&
+            c->choices[i].pasid == DAM_ANY_PASID) {
             *flags |= DAM_REQ_CHOSEN;
             return c->choices[i].policy;
         }

@@ -21,6 +21,19 @@ enum dam_policy {
 #undef DAM_X
 };
 
+// ---- other choices --------------------------------------------------------------------------------------
+// What the capture kernel sees of the IOMMU. X(constant, value, word on the command line)
+#define DAM_VIEWS(X)                                                                                         \
+    X(DAM_VIEW_AUTO, 0, "auto")                                                                              \
+    X(DAM_VIEW_SHOW, 1, "show")                                                                              \
+    X(DAM_VIEW_HIDE, 2, "hide")
+
+enum dam_view {
+#define DAM_X(name, value, word) name = value,
+    DAM_VIEWS(DAM_X)
+#undef DAM_X
+};
+
 // ---- how far the stage came -----------------------------------------------------------------------------
 // X(constant, value, word)
 #define DAM_PHASES(X)                                                                                        \
@@ -122,6 +135,9 @@ static_assert(sizeof(struct dam_note_section) == 16, "note section");
 #define DAM_SUMMARY_FINDINGS_LOST (1u << 3) // the ring of findings overflowed; findings_total counts all
 #define DAM_SUMMARY_NMI           (1u << 4) // at least one NMI arrived in the stage; nmi_count
 #define DAM_SUMMARY_LA57          (1u << 5) // the stage ran with 5-level CPU page tables
+#define DAM_SUMMARY_HIDDEN        (1u << 6) // the capture kernel is shown no IOMMU
+#define DAM_SUMMARY_RAISED        (1u << 7) // translation was turned on where it had been off
+#define DAM_SUMMARY_ORDINARY      (1u << 8) // an ordinary kexec: no old memory to keep
 
 struct dam_note_summary {
     char version[16];        // of the stage, NUL-terminated
@@ -166,6 +182,7 @@ enum dam_unit_status {
     DAM_UNIT_FAILED_BEFORE = 5, // commit failed before its root pointer was changed: old tables in use
     DAM_UNIT_FAILED_AFTER = 6,  // commit or verify failed after that
     DAM_UNIT_PLANNED = 7,       // audited or planned, commit not reached
+    DAM_UNIT_RAISED = 8,        // translation was off, and is on now: runs on our tables
 };
 
 struct dam_note_unit {
@@ -192,12 +209,17 @@ enum dam_old_kind {
 };
 
 // dam_note_requester.flags
-#define DAM_REQ_QUARANTINED (1u << 0) // blocked because its old tables were broken
-#define DAM_REQ_RMRR        (1u << 1) // has at least one firmware window
-#define DAM_REQ_CHOSEN      (1u << 2) // its policy was chosen by a word on the command line
-#define DAM_REQ_CUT         (1u << 3) // mappings were taken out: keep-out pages or broken entries
-#define DAM_REQ_NEW_DID     (1u << 4) // its domain id had to change
-#define DAM_REQ_ATS         (1u << 5) // translated requests were allowed, and are refused now
+#define DAM_REQ_QUARANTINED (1u << 0)  // blocked because its old tables were broken
+#define DAM_REQ_RMRR        (1u << 1)  // has at least one firmware window
+#define DAM_REQ_CHOSEN      (1u << 2)  // its policy was chosen by a word on the command line
+#define DAM_REQ_CUT         (1u << 3)  // mappings were taken out: keep-out pages or broken entries
+#define DAM_REQ_NEW_DID     (1u << 4)  // its domain id had to change
+#define DAM_REQ_ATS         (1u << 5)  // translated requests were allowed, and are refused now
+#define DAM_REQ_CRASH       (1u << 6)  // has the crash window: it reaches the capture kernel's memory
+#define DAM_REQ_RAISED      (1u << 7)  // its unit was off: the identity view is what it had
+#define DAM_REQ_RID_PASID   (1u << 8)  // the PASID of requests that carry none
+#define DAM_REQ_ATS_OFF     (1u << 9)  // ATS was switched off in the device
+#define DAM_REQ_PASID       (1u << 10) // scalable mode: pasid is valid
 
 struct dam_note_requester {
     uint16_t unit; // index into the units
@@ -214,8 +236,21 @@ struct dam_note_requester {
     uint64_t new_readable, new_writable; // the same under our tables
     uint64_t cut;                        // 4-KiB pages that were taken out
     uint32_t old_tables, new_tables;     // table pages read; table pages of ours
+    uint32_t pasid;                      // with DAM_REQ_PASID
+    uint8_t old_stage, new_stage;        // enum dam_stage
+    uint16_t reserved16;
 };
-static_assert(sizeof(struct dam_note_requester) == 80, "note requester");
+static_assert(sizeof(struct dam_note_requester) == 88, "note requester");
+#define DAM_NOTE_REQUESTER_LEAST 80u // bytes that the first writers wrote
+
+// Which page tables translate for a requester. VT-d architecture specification, 9.6 (PGTT).
+enum dam_stage {
+    DAM_STAGE_NONE = 0,
+    DAM_STAGE_FIRST = 1,
+    DAM_STAGE_SECOND = 2,
+    DAM_STAGE_NESTED = 3,
+    DAM_STAGE_PASSTHROUGH = 4,
+};
 
 // A finding: something odd about the old tables, the firmware or the hardware. The engine holds no prose;
 // texts are in findings.h.

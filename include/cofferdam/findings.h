@@ -60,7 +60,12 @@ enum dam_severity {
     X(DAM_F_NMI, 63, DAM_WARN, "a non-maskable interrupt arrived in the stage (address: rip)")               \
     X(DAM_F_ELFCOREHDR, 64, DAM_WARN, "the ELF core headers could not be extended (raw: reason)")            \
     X(DAM_F_ECAM, 65, DAM_INFO, "ECAM does not answer like port CF8h, not used (address)")                   \
-    X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit failed; the others were taken over")
+    X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit failed; the others were taken over")                          \
+    /* 70-89: scalable mode and broken tables */                                                             \
+    /* 90-109: queues, faults, interrupt remapping */                                                        \
+    /* 110-129: hiding, crash window, raising */                                                             \
+    /* 130-149: ATS, units, segments */                                                                      \
+    /* 150-169: the stage */
 
 enum dam_finding_code {
 #define DAM_X(name, value, severity, text) name = value,

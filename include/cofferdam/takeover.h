@@ -17,8 +17,10 @@
 // A policy for one requester, from the command line.
 struct dam_choice {
     dam_requester requester;
+    uint32_t pasid; // DAM_ANY_PASID: for all of them, and for legacy mode
     enum dam_policy policy;
 };
+#define DAM_ANY_PASID 0xFFFFFFFFu
 
 struct dam_takeover_config {
     const struct dam_ops *ops;
@@ -26,6 +28,15 @@ struct dam_takeover_config {
     enum dam_policy policy; // for every requester that no choice names
     struct dam_choice choices[DAM_MAX_CHOICES];
     size_t choice_count;
+    enum dam_policy broken; // for requesters whose tables are broken: DAM_POLICY_SCRATCH, or else block
+    bool raise;             // turn translation on in units where it is off
+    bool mask_irqs;         // mask the interrupts of requesters that the capture kernel will not drive
+    bool hide;              // the capture kernel will see no IOMMU: it needs the crash window
+    // The crash window: RAM of the capture kernel, which every requester gets as identity, readable and
+    // writable, when hide is set; or, with named windows, these requesters alone.
+    const struct dam_ranges *crash_window;
+    dam_requester windows[DAM_MAX_CHOICES];
+    size_t window_count; // 0: every requester
     // Memory of the old kernel: the only place where its tables may lie. Never contains keep_out.
     const struct dam_ranges *old_ram;
     // The crash region (all memory of the capture kernel), the pool, the stage: what no requester may reach.

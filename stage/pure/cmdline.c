@@ -37,6 +37,28 @@ static bool hex_field(const char **at, const char *end, size_t max_digits, uint6
     return true;
 }
 
+static bool view_of(const char *at, size_t len, enum dam_view *out)
+{
+#define DAM_X(name, value, word)                                                                             \
+    if (text_equals(at, len, word)) {                                                                        \
+        *out = name;                                                                                         \
+        return true;                                                                                         \
+    }
+    DAM_VIEWS(DAM_X)
+#undef DAM_X
+    return false;
+}
+
+// One of two words. False when it is neither.
+static bool either_of(const struct word *word, const char *no, const char *yes, bool *out)
+{
+    bool is = text_equals(word->value, word->value_len, yes);
+    if (!is && !text_equals(word->value, word->value_len, no))
+        return false;
+    *out = is;
+    return true;
+}
+
 // [SSSS:]BB:DD.F, as lspci writes it.
 static bool requester_of(const char *at, const char *end, dam_requester *out)
 {
@@ -53,16 +75,38 @@ static bool requester_of(const char *at, const char *end, dam_requester *out)
     return true;
 }
 
+static bool same_requester(dam_requester a, dam_requester b)
+{
+    return a.segment == b.segment && a.rid == b.rid;
+}
+
+// REQUESTER or REQUESTER@PASID; a PASID has 20 bits.
+static bool choice_name(const char *at, const char *end, struct dam_choice *out)
+{
+    const char *name_end = at;
+    while (name_end < end && *name_end != '@')
+        name_end++;
+    out->pasid = DAM_ANY_PASID;
+    if (name_end < end) {
+        uint64_t v;
+        size_t digits = number_digits(name_end + 1, end, 16, &v);
+        if (!digits || digits > 5 || name_end + 1 + digits != end)
+            return false;
+        out->pasid = (uint32_t)v;
+    }
+    return requester_of(at, name_end, &out->requester);
+}
+
 // cofferdam.policy.REQUESTER=POLICY; a requester that is named again gets the later policy.
 static bool choose(const struct word *word, size_t prefix, struct cmdline_options *out)
 {
     struct dam_choice choice;
-    if (!word->value || !requester_of(word->name + prefix, word->name + word->name_len, &choice.requester) ||
+    if (!word->value || !choice_name(word->name + prefix, word->name + word->name_len, &choice) ||
         !policy_of(word->value, word->value_len, &choice.policy))
         return false;
     size_t i = 0;
-    while (i < out->choice_count && (out->choices[i].requester.segment != choice.requester.segment ||
-                                     out->choices[i].requester.rid != choice.requester.rid))
+    while (i < out->choice_count && (!same_requester(out->choices[i].requester, choice.requester) ||
+                                     out->choices[i].pasid != choice.pasid))
         i++;
     if (i == DAM_MAX_CHOICES)
         return false;
@@ -72,20 +116,53 @@ static bool choose(const struct word *word, size_t prefix, struct cmdline_option
     return true;
 }
 
-// One cofferdam.* word. False when it is not understood.
-static bool own_word(const struct word *word, struct cmdline_options *out)
+// cofferdam.window=REQUESTER[,REQUESTER...]: all of them, or none when one is wrong.
+static bool name_windows(const struct word *word, struct cmdline_options *out)
+{
+    const char *at = word->value, *end = word->value + word->value_len;
+    size_t count = out->window_count;
+    for (;;) {
+        const char *comma = at;
+        while (comma < end && *comma != ',')
+            comma++;
+        if (count == DAM_MAX_CHOICES || !requester_of(at, comma, &out->windows[count]))
+            return false;
+        count++;
+        if (comma == end)
+            break;
+        at = comma + 1;
+    }
+    out->window_count = count;
+    return true;
+}
+
+static bool own_word_with_value(const struct word *word, struct cmdline_options *out)
 {
     if (word_is(word, "cofferdam.policy")) {
-        if (!word->value || !policy_of(word->value, word->value_len, &out->policy))
+        if (!policy_of(word->value, word->value_len, &out->policy))
             return false;
         out->policy_given = true;
         return true;
     }
+    if (word_is(word, "cofferdam.iommu"))
+        return view_of(word->value, word->value_len, &out->view);
+    if (word_is(word, "cofferdam.raise"))
+        return either_of(word, "never", "always", &out->raise);
+    if (word_is(word, "cofferdam.broken"))
+        return either_of(word, "block", "scratch", &out->broken_scratch);
+    if (word_is(word, "cofferdam.irq"))
+        return either_of(word, "keep", "mask", &out->mask_irqs);
+    if (word_is(word, "cofferdam.window"))
+        return name_windows(word, out);
     size_t prefix = text_prefix(word->name, word->name_len, "cofferdam.policy.");
-    if (prefix)
-        return choose(word, prefix, out);
+    return prefix && choose(word, prefix, out);
+}
+
+// One cofferdam.* word. False when it is not understood.
+static bool own_word(const struct word *word, struct cmdline_options *out)
+{
     if (word->value)
-        return false;
+        return own_word_with_value(word, out);
     if (word_is(word, "cofferdam.verbose"))
         out->verbose = true;
     else if (word_is(word, "cofferdam.quiet"))
@@ -119,14 +196,28 @@ static void keep_word(const struct word *word, bool good, struct cmdline_options
     out->bad_words++;
 }
 
-// Linux looks at each of the comma-separated parts, and at the first eight letters of each only.
-static bool has_exactmap(const struct word *word)
+// Whether one of the comma-separated parts of the value begins with text: Linux compares no more than that.
+static bool has_part(const struct word *word, const char *text)
 {
     for (size_t i = 0; i < word->value_len; i++)
-        if ((i == 0 || word->value[i - 1] == ',') &&
-            text_prefix(word->value + i, word->value_len - i, "exactmap"))
+        if ((i == 0 || word->value[i - 1] == ',') && text_prefix(word->value + i, word->value_len - i, text))
             return true;
     return false;
+}
+
+// What turns Linux' IOMMU drivers off. Of several words of one name the last one counts.
+struct drivers {
+    bool iommu_off, intel_off, amd_off;
+};
+
+static void take_driver(const struct word *word, struct drivers *drivers)
+{
+    if (word_is(word, "iommu"))
+        drivers->iommu_off |= has_part(word, "off"); // nothing takes it back
+    else if (word_is(word, "intel_iommu") && (has_part(word, "on") || has_part(word, "off")))
+        drivers->intel_off = has_part(word, "off");
+    else if (word_is(word, "amd_iommu"))
+        drivers->amd_off |= has_part(word, "off");
 }
 
 // ADDR or SIZE@ADDR.
@@ -157,6 +248,7 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
     if (len > CMDLINE_MAX)
         len = CMDLINE_MAX;
     struct word word;
+    struct drivers drivers = {false, false, false};
     for (const char *at = line; word_next(&at, line + len, &word);) {
         if (text_prefix(word.name, word.name_len, "cofferdam.")) {
             keep_word(&word, own_word(&word, out), out);
@@ -166,11 +258,13 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
             else if (word_is(&word, "acpi_rsdp"))
                 take_acpi_rsdp(&word, out);
             else if (word_is(&word, "memmap"))
-                out->exactmap |= has_exactmap(&word);
+                out->exactmap |= has_part(&word, "exactmap");
             else
                 console_arg_take(&word, &out->consoles);
+            take_driver(&word, &drivers);
         }
     }
+    out->driver_off = drivers.iommu_off || drivers.intel_off || drivers.amd_off;
 }
 
 // 64 bits in hexadecimal with 0x, or fewer in decimal with K.

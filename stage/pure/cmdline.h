@@ -24,6 +24,11 @@ struct cmdline_options {
     struct dam_choice choices[DAM_MAX_CHOICES];
     size_t choice_count;
     bool verbose, quiet, off;
+    bool raise, broken_scratch, mask_irqs;  // .raise=always, .broken=scratch, .irq=mask
+    enum dam_view view;                     // .iommu=
+    bool driver_off;                        // the capture kernel's IOMMU driver is turned off
+    dam_requester windows[DAM_MAX_CHOICES]; // .window=
+    size_t window_count;
     bool exactmap;       // memmap=exactmap: e820 is not believed by the capture kernel
     bool has_elfcorehdr; // elfcorehdr below is valid
     uint64_t elfcorehdr; // physical address of the ELF core headers

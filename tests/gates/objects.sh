@@ -50,8 +50,8 @@ stage() {
         return
     fi
     size=$(stat -c %s "$bin")
-    tap_ok "$1: the stage image is at most 64 KiB ($size bytes)" \
-        "$([ "$size" -gt 65536 ] && echo "$size bytes")"
+    tap_ok "$1: the stage image is at most 128 KiB ($size bytes)" \
+        "$([ "$size" -gt 131072 ] && echo "$size bytes")"
     tap_ok "$1: the stage needs no relocation" \
         "$(readelf -SW "$elf" | sed 's/^ *\[ *[0-9]*\] *//' |
             awk '$1 ~ /^\.rel/ && $5 !~ /^0+$/ { print $1 " of 0x" $5 " bytes" }')"

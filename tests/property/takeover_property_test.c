@@ -142,7 +142,7 @@ static void build(struct world *w, uint64_t seed, unsigned mappings)
         // Ids are shared by chance: then the second table needs a new one.
         old_kernel_attach(&w->m.k[0], r->rid, r->identity ? 2 : 0, w->levels, 2 + (unsigned)below(6),
                           r->identity ? 0 : tree);
-        w->m.config.choices[i] = (struct dam_choice){{0, (uint16_t)r->rid}, r->policy};
+        w->m.config.choices[i] = (struct dam_choice){{0, (uint16_t)r->rid}, DAM_ANY_PASID, r->policy};
     }
     w->m.config.choice_count = REQUESTERS;
     for (unsigned i = 0; i < 8; i++)

@@ -28,9 +28,9 @@ def unit(base=0xFED90000, status=0, requesters=1):
 
 
 def requester(rid=0x10, policy=0, old=(88, 77), new=(88, 0), did=(5, 5)):
-    """One entry of the requesters section, 80 bytes."""
-    return struct.pack("<3HBB2HBBH2Q4QQ2I", 0, 0, rid, policy, 1, did[0], did[1], 3, 0, 0, 0x1000, 0x2000,
-                       old[0], old[1], new[0], new[1], 0, 4, 1)
+    """One entry of the requesters section, 88 bytes."""
+    return struct.pack("<3HBB2HBBH2Q4QQ2IIBBH", 0, 0, rid, policy, 1, did[0], did[1], 3, 0, 0, 0x1000, 0x2000,
+                       old[0], old[1], new[0], new[1], 0, 4, 1, 0, 2, 2, 0)
 
 
 def finding(code=32, severity=2, rid=0x10):
@@ -59,7 +59,7 @@ def usual_note(**more):
     return note([
         (1, 160, summary(units=1, requesters=2, findings=1, **more)),
         (2, 160, unit(requesters=2)),
-        (3, 80, requester(0x10) + requester(0xFB, policy=3, old=(5, 5), new=(0, 0))),
+        (3, 88, requester(0x10) + requester(0xFB, policy=3, old=(5, 5), new=(0, 0))),
         (4, 40, finding()),
         (7, 16, struct.pack("<QQ", 0x64000000, 0x74000000)),
         (6, 1, b"cofferdam.policy=freeze\0"),

@@ -94,6 +94,84 @@ static void switches(void **state)
     assert_memory_equal(o.kept, "cofferdam.verbose\0cofferdam.quiet\0cofferdam.off\0", 48);
 }
 
+static void one_pasid(void **state)
+{
+    (void)state;
+    struct cmdline_options o =
+        parse("cofferdam.policy.00:03.0=block cofferdam.policy.00:03.0@2a=preserve "
+              "cofferdam.policy.00:03.0@fffff=scratch cofferdam.policy.00:03.0@2A=freeze");
+    assert_int_equal(o.bad_words, 0);
+    assert_int_equal(o.choice_count, 3);
+    assert_choice(&o, 0, 0, 0x18, DAM_POLICY_BLOCK);
+    assert_choice(&o, 1, 0, 0x18, DAM_POLICY_FREEZE);
+    assert_choice(&o, 2, 0, 0x18, DAM_POLICY_SCRATCH);
+    assert_int_equal(o.choices[0].pasid, DAM_ANY_PASID);
+    assert_int_equal(o.choices[1].pasid, 0x2A);
+    assert_int_equal(o.choices[2].pasid, 0xFFFFF);
+}
+
+static void two_way_words(void **state)
+{
+    (void)state;
+    struct cmdline_options o = parse("quiet");
+    assert_false(o.raise || o.broken_scratch || o.mask_irqs);
+    assert_int_equal(o.view, DAM_VIEW_AUTO);
+    o = parse("cofferdam.raise=always cofferdam.broken=scratch cofferdam.irq=mask cofferdam.iommu=hide");
+    assert_true(o.raise && o.broken_scratch && o.mask_irqs);
+    assert_int_equal(o.view, DAM_VIEW_HIDE);
+    o = parse("cofferdam.raise=always cofferdam.raise=never cofferdam.broken=block cofferdam.irq=keep "
+              "cofferdam.iommu=hide cofferdam.iommu=show");
+    assert_false(o.raise || o.broken_scratch || o.mask_irqs);
+    assert_int_equal(o.view, DAM_VIEW_SHOW);
+    assert_int_equal(o.bad_words, 0);
+}
+
+static void named_windows(void **state)
+{
+    (void)state;
+    struct cmdline_options o = parse("cofferdam.window=00:03.0,0001:a0:00.7 cofferdam.window=1f:02.1");
+    assert_int_equal(o.bad_words, 0);
+    assert_int_equal(o.window_count, 3);
+    assert_int_equal(o.windows[0].rid, 0x18);
+    assert_int_equal(o.windows[1].segment, 1);
+    assert_int_equal(o.windows[1].rid, 0xA007);
+    assert_int_equal(o.windows[2].rid, 0x1F11);
+    o = parse("cofferdam.window=00:03.0,,00:04.0"); // a list that is half understood is not used
+    assert_int_equal(o.bad_words, 1);
+    assert_int_equal(o.window_count, 0);
+}
+
+// Documentation/admin-guide/kernel-parameters.txt; drivers/iommu/intel/iommu.c and arch/x86/kernel/pci-dma.c
+// compare the beginnings of comma-separated parts.
+static void iommu_driver_off(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool off;
+    } cases[] = {
+        {"quiet", false},
+        {"intel_iommu=off", true},
+        {"intel_iommu=on", false},
+        {"intel_iommu=on,sm_on", false},
+        {"intel_iommu=sm_off", false},
+        {"intel_iommu=sm_on,off", true},
+        {"intel_iommu=off intel_iommu=on", false},
+        {"intel_iommu=on intel_iommu=off", true},
+        {"intel_iommu=off intel_iommu=strict", true},
+        {"iommu=off", true},
+        {"iommu=pt", false},
+        {"iommu=soft,off", true},
+        {"iommu=off intel_iommu=on", true},
+        {"amd_iommu=off", true},
+        {"amd_iommu=fullflush", false},
+        {"intel_iommu_off", false},
+        {"-- intel_iommu=off", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(parse(cases[i].line).driver_off, cases[i].off);
+}
+
 static void bad_words(void **state)
 {
     (void)state;
@@ -121,6 +199,20 @@ static void bad_words(void **state)
         "cofferdam.policy.:00:00.0=block",
         "cofferdam.policy.00:00:00:00.0=block",
         "cofferdam.policy.-1:00.0=block",
+        "cofferdam.policy.00:03.0@=block",
+        "cofferdam.policy.00:03.0@100000=block",
+        "cofferdam.policy.00:03.0@1x=block",
+        "cofferdam.policy.@1=block",
+        "cofferdam.raise",
+        "cofferdam.raise=",
+        "cofferdam.raise=yes",
+        "cofferdam.broken=freeze",
+        "cofferdam.irq=off",
+        "cofferdam.iommu=",
+        "cofferdam.iommu=hidden",
+        "cofferdam.window=",
+        "cofferdam.window=00:03.0,",
+        "cofferdam.window=00:03",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         struct cmdline_options o = parse(words[i]);
@@ -384,6 +476,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_line),    cmocka_unit_test(each_policy),
         cmocka_unit_test(one_requester), cmocka_unit_test(switches),
+        cmocka_unit_test(one_pasid),     cmocka_unit_test(two_way_words),
+        cmocka_unit_test(named_windows), cmocka_unit_test(iommu_driver_off),
         cmocka_unit_test(bad_words),     cmocka_unit_test(bad_word_among_good_ones),
         cmocka_unit_test(too_many),      cmocka_unit_test(quotes_and_spaces),
         cmocka_unit_test(exactmap),      cmocka_unit_test(elfcorehdr),

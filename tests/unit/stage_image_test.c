@@ -15,7 +15,7 @@ static void size_in_the_file(void **state)
 {
     (void)state;
     size_t size = (size_t)(stage_blob_end - stage_blob_start);
-    assert_in_range(size, DAM_IMAGE_HEADER_OFFSET + sizeof(struct dam_image_header), 65536);
+    assert_in_range(size, DAM_IMAGE_HEADER_OFFSET + sizeof(struct dam_image_header), 131072);
 }
 
 static void header_is_preset(void **state)

@@ -190,9 +190,9 @@ static void block_refuses_everything(void **state)
 static void one_requester_may_have_another_policy(void **state)
 {
     (void)state;
-    m.config.choices[0] = (struct dam_choice){{0, DISK}, DAM_POLICY_BLOCK};
-    m.config.choices[1] = (struct dam_choice){{0, NONE}, DAM_POLICY_SCRATCH};
-    m.config.choices[2] = (struct dam_choice){{1, NIC}, DAM_POLICY_BLOCK};
+    m.config.choices[0] = (struct dam_choice){{0, DISK}, DAM_ANY_PASID, DAM_POLICY_BLOCK};
+    m.config.choices[1] = (struct dam_choice){{0, NONE}, DAM_ANY_PASID, DAM_POLICY_SCRATCH};
+    m.config.choices[2] = (struct dam_choice){{1, NIC}, DAM_ANY_PASID, DAM_POLICY_BLOCK};
     m.config.choice_count = 3;
     take_over(DAM_POLICY_PRESERVE);
     leads(NIC, RW, true, RW_PA);
@@ -215,7 +215,7 @@ static void frozen_tables_cannot_be_written_by_a_preserved_requester(void **stat
     uint64_t *leaf = old_kernel_entry(&m.k[0], disk_tree, 4, 0, RW);
     uint64_t leaf_table = (*old_kernel_entry(&m.k[0], disk_tree, 4, 1, RW)) & 0x7FFFFFF000;
     old_kernel_map(&m.k[0], nic_tree, 4, 0, GAP, leaf_table, OLD_R | OLD_W);
-    m.config.choices[0] = (struct dam_choice){{0, NIC}, DAM_POLICY_PRESERVE};
+    m.config.choices[0] = (struct dam_choice){{0, NIC}, DAM_ANY_PASID, DAM_POLICY_PRESERVE};
     m.config.choice_count = 1;
     take_over(DAM_POLICY_FREEZE);
     leads(NIC, GAP, true, leaf_table);

@@ -366,7 +366,7 @@ static void requesters_of_one_table_share_one_id(void **state)
     (void)state;
     context(DISK)[0] = context(NIC)[0];
     context(DISK)[1] = context(NIC)[1];
-    m.config.choices[0] = (struct dam_choice){{0, DISK}, DAM_POLICY_BLOCK};
+    m.config.choices[0] = (struct dam_choice){{0, DISK}, DAM_ANY_PASID, DAM_POLICY_BLOCK};
     m.config.choice_count = 1;
     take_over(DAM_POLICY_FREEZE);
     // Another policy is another table: the id cannot be shared any more.

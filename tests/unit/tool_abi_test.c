@@ -109,12 +109,16 @@ static void units(void **state)
     AT(dam_vtd_registers, pmen, 52, 4);
     assert_int_equal(DAM_UNIT_TAKEN, 0);
     assert_int_equal(DAM_UNIT_PLANNED, 7);
+    assert_int_equal(DAM_UNIT_RAISED, 8);
 }
 
 static void requesters(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct dam_note_requester), 80);
+    assert_int_equal(sizeof(struct dam_note_requester), 88);
+    AT(dam_note_requester, pasid, 80, 4);
+    AT(dam_note_requester, old_stage, 84, 1);
+    AT(dam_note_requester, new_stage, 85, 1);
     AT(dam_note_requester, unit, 0, 2);
     AT(dam_note_requester, segment, 2, 2);
     AT(dam_note_requester, rid, 4, 2);

@@ -287,7 +287,7 @@ static void builtin_stage(void **state)
     uint8_t *bytes = NULL;
     size_t size;
     fx_kernel(kernel);
-    assert_true(stage_blob_builtin().size <= 65536);
+    assert_true(stage_blob_builtin().size <= 131072);
     assert_int_equal(bzimage_read(kernel, sizeof kernel, &image, &error), TOOL_OK);
     assert_int_equal(wrap_build(&image, stage_blob_builtin(), &options, &bytes, &size, &error), TOOL_OK);
     free(bytes);
