@@ -141,6 +141,14 @@ void takeover_report(struct dam_takeover *t, uint16_t code, const struct unit *u
 // The stop code of an error while planning.
 enum dam_stop takeover_stop_of(dam_err err);
 
+// Gives a requester the new_tree that its old_tree and policy ask for, built when it is the first one
+// (trees.c). DAM_E_NOMEM; what the operations return.
+DAM_MUST_CHECK dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requester *r);
+
+// Sets new_did of a requester that has its new_tree: the old id when no other table has it, else one that
+// nobody had (domains.c). DAM_STOP_DOMAIN_IDS when none is left.
+enum dam_stop takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r);
+
 // Makes memory writes of ours visible to the unit and drops all that it cached.
 DAM_MUST_CHECK dam_err takeover_flush(struct unit *unit);
 
