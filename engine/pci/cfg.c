@@ -19,11 +19,15 @@ static dam_err read_ports(const struct dam_ops *ops, uint16_t rid, unsigned reg,
     return err ? err : dam_port_read(ops, PCI_PORT_DATA, 4, value);
 }
 
+static dam_pa ecam_address(dam_pa base, uint16_t rid, unsigned reg)
+{
+    return dam_pa_of(base.v + ((uint64_t)rid << PCI_ECAM_RID_SHIFT) + reg);
+}
+
 static dam_err read_ecam(const struct dam_ops *ops, dam_pa base, uint16_t rid, unsigned reg, uint32_t *value)
 {
     uint64_t raw;
-    dam_err err =
-        dam_mmio_read(ops, dam_pa_of(base.v + ((uint64_t)rid << PCI_ECAM_RID_SHIFT) + reg), 4, &raw);
+    dam_err err = dam_mmio_read(ops, ecam_address(base, rid, reg), 4, &raw);
     if (err == DAM_OK)
         *value = (uint32_t)raw;
     return err;
@@ -64,15 +68,24 @@ dam_err pci_cfg_add_ecam(struct pci_cfg *cfg, dam_pa base, uint16_t segment, uin
     return DAM_OK;
 }
 
-// One aligned dword by whichever way leads there.
-static dam_err read_dword(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid, unsigned reg,
-                          uint32_t *value)
+// The window that leads to a bus, or NULL.
+static const struct pci_ecam *window_of(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid)
 {
     for (uint32_t i = 0; i < cfg->ecam_count; i++) {
         const struct pci_ecam *window = &cfg->ecam[i];
         if (window->segment == segment && rid >> 8 >= window->first_bus && rid >> 8 <= window->last_bus)
-            return read_ecam(cfg->ops, window->base, rid, reg, value);
+            return window;
     }
+    return NULL;
+}
+
+// One aligned dword by whichever way leads there.
+static dam_err read_dword(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid, unsigned reg,
+                          uint32_t *value)
+{
+    const struct pci_ecam *window = window_of(cfg, segment, rid);
+    if (window)
+        return read_ecam(cfg->ops, window->base, rid, reg, value);
     if (segment != 0 || reg >= 0x100)
         return DAM_E_UNSUPPORTED;
     return read_ports(cfg->ops, rid, reg, value);
@@ -99,4 +112,17 @@ dam_err pci_cfg_read(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid, 
     }
     *value &= dword >> (reg % 4 * 8);
     return DAM_OK;
+}
+
+dam_err pci_cfg_write_extended(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid, unsigned reg,
+                               uint32_t value, uint32_t *back)
+{
+    if (reg % 4 != 0 || reg < PCI_EXTENDED_FIRST || reg >= 0x1000)
+        return DAM_E_RANGE;
+    const struct pci_ecam *window = window_of(cfg, segment, rid);
+    if (!window)
+        return DAM_E_UNSUPPORTED;
+    dam_err err = dam_mmio_write(cfg->ops, ecam_address(window->base, rid, reg), 4, value);
+    // A write by ECAM may be posted: reading waits for it.
+    return err ? err : pci_cfg_read(cfg, segment, rid, reg, 4, back);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reading PCI configuration space, by ECAM (PCI Express Base specification 6.0, 7.2.2) or by ports CF8h/CFCh
-// (PCI Local Bus specification 3.0, 3.2.2.3.2). Nothing here writes configuration space.
+// PCI configuration space, by ECAM (PCI Express Base specification 6.0, 7.2.2) or by ports CF8h/CFCh (PCI
+// Local Bus specification 3.0, 3.2.2.3.2).
 #ifndef ENGINE_PCI_CFG_H
 #define ENGINE_PCI_CFG_H
 
@@ -41,5 +41,12 @@ DAM_MUST_CHECK dam_err pci_cfg_add_ecam(struct pci_cfg *cfg, dam_pa base, uint16
 // segment, bus or register. DAM_E_RANGE: reg or width is wrong. Else what the ops said.
 DAM_MUST_CHECK dam_err pci_cfg_read(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid, unsigned reg,
                                     unsigned width, uint32_t *value);
+
+// Writes the dword at reg, a multiple of 4 from 100h on, and reads it back (*back). A dword whole: the caller
+// sees to it that halves that he does not mean are read-only, or hold 0 where writing 1 would clear.
+// DAM_E_UNSUPPORTED: no window leads there. DAM_E_RANGE: reg is wrong. DAM_E_ABSENT: nobody answers any more.
+// Else what the ops said.
+DAM_MUST_CHECK dam_err pci_cfg_write_extended(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid,
+                                              unsigned reg, uint32_t value, uint32_t *back);
 
 #endif

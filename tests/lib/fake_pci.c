@@ -58,10 +58,23 @@ static dam_err port_read(void *ctx, uint16_t port, unsigned width, uint32_t *val
 static dam_err mmio_write(void *ctx, uint64_t pa, unsigned width, uint64_t value)
 {
     struct fake_pci *pci = ctx;
-    (void)pa;
-    (void)width;
-    (void)value;
-    pci->misuse++;
+    struct fake_function *function = NULL;
+    pci->ecam_writes++;
+    for (unsigned i = 0; i < pci->ecam_count; i++)
+        if (pa - pci->ecam[i].base < 256u << 20)
+            function = find(pci, pci->ecam[i].segment, (uint16_t)((pa - pci->ecam[i].base) >> 12));
+    if (!function || width != 4 || pa % 4 != 0) {
+        pci->misuse++;
+        return DAM_OK;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned at = (pa & 0xFFC) + i;
+        uint8_t byte = (uint8_t)(value >> 8 * i), set = function->writable[at];
+        function->space[at] =
+            (uint8_t)(((function->space[at] & ~set) | (byte & set)) & ~(byte & function->clears[at]));
+    }
+    if (function->gone_on_write)
+        memset(function->space, 0xFF, sizeof(function->space));
     return DAM_OK;
 }
 
@@ -109,4 +122,21 @@ void fake_pci_express(struct fake_function *function, uint8_t port_type)
     function->space[0x51] = 0x80;
     function->space[0x80] = 0x10;
     function->space[0x82] = (uint8_t)(port_type << 4 | 2);
+}
+
+void fake_pci_set(struct fake_function *function, unsigned reg, uint32_t value)
+{
+    memcpy(function->space + reg, &value, 4);
+}
+
+uint32_t fake_pci_get(const struct fake_function *function, unsigned reg)
+{
+    uint32_t value;
+    memcpy(&value, function->space + reg, 4);
+    return value;
+}
+
+void fake_pci_extended(struct fake_function *function, unsigned at, uint16_t id, unsigned next)
+{
+    fake_pci_set(function, at, id | 1u << 16 | (uint32_t)next << 20);
 }

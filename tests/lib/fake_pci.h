@@ -11,6 +11,8 @@
 struct fake_function {
     uint16_t segment, rid;
     uint8_t space[4096];
+    uint8_t writable[4096], clears[4096]; // bits that a write sets, and that writing 1 clears (W1C)
+    bool gone_on_write;                   // it answers no more once it was written to
 };
 
 // Zero it, then call fake_pci_init().
@@ -25,10 +27,11 @@ struct fake_pci {
         uint16_t segment;
     } ecam[FAKE_PCI_ECAM];
     uint32_t address; // what was last written to CF8h
-    unsigned port_reads, ecam_reads;
+    unsigned port_reads, ecam_reads, ecam_writes;
     uint64_t last_ecam; // address of the last read by ECAM
-    unsigned
-        misuse; // accesses that no engine code should make: wrong width or alignment, any write but of CF8h
+    // Accesses that no engine code should make: wrong width or alignment, a port written that is not CF8h, a
+    // write by ECAM where nobody is.
+    unsigned misuse;
 };
 
 void fake_pci_init(struct fake_pci *pci);
@@ -39,5 +42,10 @@ struct fake_function *fake_pci_bridge(struct fake_pci *pci, uint16_t segment, ui
                                       uint8_t subordinate);
 // Gives a function a PCI Express capability with this port type.
 void fake_pci_express(struct fake_function *function, uint8_t port_type);
+// Puts an extended capability at `at`, with `next` as the offset of the one behind it.
+void fake_pci_extended(struct fake_function *function, unsigned at, uint16_t id, unsigned next);
+// The dword at reg, and setting it whatever is writable.
+uint32_t fake_pci_get(const struct fake_function *function, unsigned reg);
+void fake_pci_set(struct fake_function *function, unsigned reg, uint32_t value);
 
 #endif
