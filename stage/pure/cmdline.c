@@ -257,6 +257,8 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
                 take_elfcorehdr(&word, out);
             else if (word_is(&word, "acpi_rsdp"))
                 take_acpi_rsdp(&word, out);
+            else if (word_is(&word, "acpi"))
+                out->acpi_rsdt |= text_equals(word.value, word.value_len, "rsdt");
             else if (word_is(&word, "memmap"))
                 out->exactmap |= has_part(&word, "exactmap");
             else
@@ -315,20 +317,23 @@ static size_t kib_text(uint64_t v, char out[NUMBER_MAX])
     return len;
 }
 
-static bool replace_elfcorehdr(const char *line, size_t len, const char *number, size_t number_len,
-                               struct sink *sink)
+// Copies the line with every word of that name replaced by one with this number; *replaced counts them.
+static bool replace_word(const char *line, size_t len, const char *name, const char *number,
+                         size_t number_len, struct sink *sink, size_t *replaced)
 {
-    static const char name[] = "elfcorehdr=";
     struct word word;
     const char *copied = line;
+    *replaced = 0;
     for (const char *at = line; word_next(&at, line + len, &word);) {
-        if (!word.value || !word_is(&word, "elfcorehdr"))
+        if (!word.value || !word_is(&word, name))
             continue;
         // The whole word goes, with whatever quotes are in it: half of a pair would swallow what follows.
         sink_put(sink, copied, (size_t)(word.raw - copied));
-        sink_put(sink, name, sizeof(name) - 1);
+        sink_put(sink, word.name, word.name_len);
+        sink_put(sink, "=", 1);
         sink_put(sink, number, number_len);
         copied = word.raw + word.raw_len;
+        (*replaced)++;
     }
     sink_put(sink, copied, (size_t)(line + len - copied));
     return !sink->full;
@@ -338,11 +343,35 @@ dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, c
                                size_t *out_len)
 {
     char number[NUMBER_MAX];
+    size_t replaced;
     struct sink sink = {.out = out, .max = max_len};
-    bool done = replace_elfcorehdr(line, len, number, hex_text(address, number), &sink);
+    bool done = replace_word(line, len, "elfcorehdr", number, hex_text(address, number), &sink, &replaced);
     if (!done && address % 1024 == 0) {
         sink = (struct sink){.out = out, .max = max_len};
-        done = replace_elfcorehdr(line, len, number, kib_text(address, number), &sink);
+        done = replace_word(line, len, "elfcorehdr", number, kib_text(address, number), &sink, &replaced);
+    }
+    if (!done)
+        return DAM_E_LENGTH;
+    out[sink.len] = '\0';
+    *out_len = sink.len;
+    return DAM_OK;
+}
+
+dam_err cmdline_set_acpi_rsdp(const char *line, size_t len, uint64_t address, char *out, size_t max_len,
+                              size_t *out_len)
+{
+    char number[NUMBER_MAX];
+    size_t number_len = hex_text(address, number), replaced;
+    struct sink sink = {.out = out, .max = max_len};
+    bool done = replace_word(line, len, "acpi_rsdp", number, number_len, &sink, &replaced);
+    if (done && !replaced) {
+        // In front: behind a "--" it would be nothing to the kernel.
+        sink = (struct sink){.out = out, .max = max_len};
+        sink_put(&sink, "acpi_rsdp=", 10);
+        sink_put(&sink, number, number_len);
+        sink_put(&sink, " ", 1);
+        sink_put(&sink, line, len);
+        done = !sink.full;
     }
     if (!done)
         return DAM_E_LENGTH;

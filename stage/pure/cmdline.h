@@ -33,6 +33,7 @@ struct cmdline_options {
     bool has_elfcorehdr; // elfcorehdr below is valid
     uint64_t elfcorehdr; // physical address of the ELF core headers
     uint64_t acpi_rsdp;  // physical address, 0 when not given
+    bool acpi_rsdt;      // acpi=rsdt: the capture kernel does not look at an XSDT
     struct console_args consoles;
     uint32_t words; // cofferdam.* words seen
     uint32_t bad_words;
@@ -51,5 +52,9 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out);
 // needed (without the terminator; out holds max_len + 1); out is then not a command line.
 DAM_MUST_CHECK dam_err cmdline_set_elfcorehdr(const char *line, size_t len, uint64_t address, char *out,
                                               size_t max_len, size_t *out_len);
+
+// The same for acpi_rsdp=; when the line has no such word, one is put in front.
+DAM_MUST_CHECK dam_err cmdline_set_acpi_rsdp(const char *line, size_t len, uint64_t address, char *out,
+                                             size_t max_len, size_t *out_len);
 
 #endif

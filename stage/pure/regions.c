@@ -7,6 +7,7 @@ void regions_init(struct regions *regions)
     dam_ranges_init(&regions->keep_out, regions->storage[1], REGIONS_MAX);
     dam_ranges_init(&regions->memory, regions->storage[2], REGIONS_MAX);
     dam_ranges_init(&regions->reserved, regions->storage[3], REGIONS_MAX);
+    dam_ranges_init(&regions->window, regions->storage[4], REGIONS_MAX);
 }
 
 // Adds a range rounded outwards to whole pages: that is what an IOMMU can refuse.
@@ -17,12 +18,22 @@ static dam_err add_pages(struct dam_ranges *set, uint64_t start, uint64_t end)
     return dam_ranges_add(set, dam_align_down(start, DAM_PAGE_SIZE), dam_align_up(end, DAM_PAGE_SIZE));
 }
 
+// Adds the whole pages inside a range: Linux uses no others.
+static dam_err add_inside(struct dam_ranges *set, uint64_t start, uint64_t end)
+{
+    if (start > ~0ull - DAM_PAGE_SIZE)
+        return DAM_OK;
+    return dam_ranges_add(set, dam_align_up(start, DAM_PAGE_SIZE), dam_align_down(end, DAM_PAGE_SIZE));
+}
+
 static dam_err add_entry(struct regions *regions, const struct e820_entry *entry)
 {
     dam_err err;
     switch (entry->type) {
     case E820_RAM:
         err = add_pages(&regions->keep_out, entry->start, entry->end);
+        if (!err)
+            err = add_inside(&regions->window, entry->start, entry->end);
         return err ? err : dam_ranges_add(&regions->memory, entry->start, entry->end);
     case E820_ACPI:
     case E820_NVS:

@@ -24,7 +24,8 @@ struct regions {
     struct dam_ranges keep_out; // all memory of the capture kernel, the image, the pool
     struct dam_ranges memory;   // readable and cached: RAM of both, ACPI and NVS ranges, the first MiB
     struct dam_ranges reserved; // readable, but who knows what it is: e820 type 2 outside the device area
-    struct dam_range storage[4][REGIONS_MAX];
+    struct dam_ranges window;   // whole pages that the map calls RAM: what the capture kernel may do I/O to
+    struct dam_range storage[5][REGIONS_MAX];
 };
 
 // Empties all sets.

@@ -12,6 +12,7 @@
 #include "acpi/mcfg.h"
 #include "acpi/tables.h"
 #include "pci/topology.h"
+#include "pure/acpi_hide.h"
 
 #define MEMORY 0xE0000ull // where the fuzzed memory lies: in the BIOS area
 #define SIZE   0x4000u
@@ -206,6 +207,25 @@ static void build(const uint8_t *data, size_t size)
     put_sum(0, length_at(16) <= ACPI_RSDP_MAX_SIZE ? length_at(16) : 36, 32);
 }
 
+// The root without IOMMUs leads to as many tables as it says, and is sound.
+static void hide(const dam_pa *candidates, size_t count)
+{
+    static struct dam_arena arena;
+    struct acpi_hidden h;
+    memset(pool, 0, 64 * 1024);
+    dam_arena_init(&arena, pool, dam_pa_of(0x10000000), 64 * 1024);
+    if (acpi_hide_iommus(&ops, &arena, candidates, count, &h))
+        return;
+    const uint8_t *rsdp = dam_arena_ptr(&arena, h.rsdp);
+    uint64_t pa = 0;
+    for (unsigned i = 0; i < 8; i++)
+        pa |= (uint64_t)rsdp[24 + i] << 8 * i;
+    const uint8_t *xsdt = dam_arena_ptr(&arena, dam_pa_of(pa));
+    if (acpi_sum(rsdp, 20) || acpi_sum(rsdp, 36) || acpi_sum(xsdt, 36 + (size_t)h.kept * 8) ||
+        h.dropped == 0 || h.kept + h.dropped > ACPI_MAX_ROOT_ENTRIES)
+        abort();
+}
+
 static void whole_way(void)
 {
     static struct dam_arena arena;
@@ -217,6 +237,7 @@ static void whole_way(void)
 
     dam_arena_init(&arena, pool, dam_pa_of(0x10000000), sizeof(pool));
     pci_cfg_init(&cfg, &ops);
+    hide(candidates, 3);
     if (acpi_find_rsdp(&ops, candidates, 3, &rsdp) || acpi_open_root(&ops, &arena, &rsdp, &root))
         return;
     if (acpi_read_table(&ops, &root, &arena, "MCFG", 0, &table) == DAM_OK)

@@ -59,6 +59,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(err ? err == DAM_E_LENGTH : before.has_elfcorehdr || len < longest);
         require(!longest || cmdline_set_elfcorehdr(line, size, ADDRESS, out, 0, &len) == DAM_E_LENGTH);
     }
+    err = cmdline_set_acpi_rsdp(line, size, ADDRESS, out, max, &len);
+    require(err == DAM_OK || size > 64);
+    if (!err && len <= CMDLINE_MAX && size <= CMDLINE_MAX) {
+        require(len <= max && out[len] == '\0');
+        cmdline_parse(out, len, &after);
+        require(after.acpi_rsdp == ADDRESS && after.words == before.words);
+        require(after.has_elfcorehdr == before.has_elfcorehdr && after.elfcorehdr == before.elfcorehdr);
+    }
     free(out);
     return 0;
 }

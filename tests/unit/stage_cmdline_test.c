@@ -380,6 +380,42 @@ static void set_elfcorehdr(void **state)
     assert_string_equal(out, "elfcorehdr=0x0");
 }
 
+static void set_acpi_rsdp(void **state)
+{
+    (void)state;
+    const struct {
+        const char *line, *want;
+    } cases[] = {
+        {"acpi_rsdp=0xf59b0", "acpi_rsdp=0x27fe00040"},
+        {"a acpi_rsdp=\"f5\" b acpi_rsdp= c", "a acpi_rsdp=0x27fe00040 b acpi_rsdp=0x27fe00040 c"},
+        {"ro quiet", "acpi_rsdp=0x27fe00040 ro quiet"},
+        {"", "acpi_rsdp=0x27fe00040 "},
+        {"ro -- acpi_rsdp=1", "acpi_rsdp=0x27fe00040 ro -- acpi_rsdp=1"}, // behind -- it is nothing to Linux
+        {"acpi_rsdp", "acpi_rsdp=0x27fe00040 acpi_rsdp"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t want = strlen(cases[i].want), len = 99;
+        char *out = malloc(want + 1);
+        assert_int_equal(
+            cmdline_set_acpi_rsdp(cases[i].line, strlen(cases[i].line), 0x27FE00040, out, want, &len), 0);
+        assert_int_equal(len, want);
+        assert_string_equal(out, cases[i].want);
+        assert_int_equal(parse(out).acpi_rsdp, 0x27FE00040);
+        assert_int_equal(
+            cmdline_set_acpi_rsdp(cases[i].line, strlen(cases[i].line), 0x27FE00040, out, want - 1, &len),
+            DAM_E_LENGTH);
+        free(out);
+    }
+}
+
+static void rsdt_wanted(void **state)
+{
+    (void)state;
+    assert_true(parse("acpi=rsdt").acpi_rsdt);
+    assert_true(parse("acpi=rsdt acpi=force").acpi_rsdt); // nothing takes it back
+    assert_false(parse("acpi=rsdtx acpi=off acpi acpi_rsdt=1").acpi_rsdt);
+}
+
 static void longest_line(void **state)
 {
     (void)state;
@@ -483,7 +519,8 @@ int main(void)
         cmocka_unit_test(exactmap),      cmocka_unit_test(elfcorehdr),
         cmocka_unit_test(acpi_rsdp),     cmocka_unit_test(set_elfcorehdr),
         cmocka_unit_test(longest_line),  cmocka_unit_test(consoles),
-        cmocka_unit_test(numbers),
+        cmocka_unit_test(numbers),       cmocka_unit_test(set_acpi_rsdp),
+        cmocka_unit_test(rsdt_wanted),
     };
     return cmocka_run_group_tests_name("stage command line", tests, NULL, NULL);
 }

@@ -217,6 +217,9 @@ static void regions(void **state)
     // The hole that nobody reads stays out: the copy of the first 640 KiB.
     const struct dam_range memory[] = {{0, 0x7DF5D1C0}, {0x7DFFFC00, 0x7FFF0000}};
     assert_set(&r->memory, memory, 2);
+    // Whole pages of RAM alone: where the capture kernel can have buffers.
+    const struct dam_range window[] = {{0x1000, 0x9F000}, {0x6E000000, 0x7DF5D000}};
+    assert_set(&r->window, window, 2);
     // The device area is not memory, whatever the map calls it.
     const struct dam_range reserved[] = {
         {0x7FFF0000, 0x80000000}, {0xB0000000, 0xC0000000}, {0xFEB00000, 0xFEC00000}};
