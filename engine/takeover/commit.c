@@ -13,14 +13,14 @@ dam_err takeover_flush(struct unit *unit)
     return err ? err : vtd_invalidate_all(&unit->vtd);
 }
 
-// One 64-bit store a bus: the hardware sees all of the old context table or all of the new one, and no
-// requester is without a table in between.
+// One 64-bit store a context table: the hardware sees all of the old context table or all of the new one, and
+// no requester is without a table in between.
 static dam_err switch_contexts(struct dam_takeover *t, struct unit *unit)
 {
-    for (unsigned bus = 0; bus < VTD_BUSES; bus++)
-        if (unit->planned[bus])
-            *(volatile uint64_t *)&unit->root_table[bus].w[0] =
-                vtd_root_encode(dam_arena_pa(t->pool, unit->planned[bus])).w[0];
+    for (unsigned half = 0; half < VTD_HALVES; half++)
+        if (unit->planned[half])
+            *(volatile uint64_t *)&unit->root_table[half / 2].w[half % 2] =
+                vtd_root_encode(dam_arena_pa(t->pool, unit->planned[half]));
     dam_cache_flush(t->ops, unit->root_table, DAM_PAGE_SIZE);
     return takeover_flush(unit);
 }
@@ -39,7 +39,7 @@ static dam_err commit_unit(struct dam_takeover *t, struct unit *unit, bool *swit
         return err;
     uint64_t start = dam_clock_us(t->ops);
     *switched = true; // from the write of RTADDR on we cannot say that nothing was touched
-    err = vtd_set_root(vtd, dam_arena_pa(t->pool, unit->root_table), 0);
+    err = vtd_set_root(vtd, dam_arena_pa(t->pool, unit->root_table), unit->ttm);
     if (!err)
         err = vtd_invalidate_all(vtd);
     unit->us_switch = (uint32_t)(dam_clock_us(t->ops) - start);

@@ -2,39 +2,6 @@
 // Plan: page tables, domain ids and context entries for every requester, in the pool. Touches no hardware.
 #include "takeover/takeover.h"
 
-#include <string.h>
-
-static struct vtd_context_entry context_for(const struct unit *unit, const struct requester *r)
-{
-    struct vtd_context c = {
-        .present = true,
-        .fpd = true,
-        .type = VTD_T_UNTRANSLATED,
-        .aw = (uint8_t)(r->new_tree->levels - 2),
-        .did = r->new_did,
-        .root = r->new_tree->root,
-    };
-    return vtd_context_encode(&c, unit->copied[r->rid >> 8][r->rid & 0xFF]);
-}
-
-// A second context table for each bus, all silent until the requesters are filled in.
-static dam_err make_context_tables(struct dam_takeover *t, struct unit *unit)
-{
-    for (unsigned bus = 0; bus < VTD_BUSES; bus++) {
-        if (!unit->copied[bus] || unit->copied[bus] == t->silence) {
-            unit->planned[bus] = unit->copied[bus];
-            continue;
-        }
-        void *page;
-        dam_err err = dam_arena_pages(t->pool, 1, &page);
-        if (err)
-            return err;
-        unit->planned[bus] = page;
-        memcpy(page, t->silence, DAM_PAGE_SIZE);
-    }
-    return DAM_OK;
-}
-
 static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
 {
     void *record;
@@ -45,8 +12,6 @@ static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
         unit->did_next = dids - 1;
         err = dam_arena_pages(t->pool, 2, &unit->queue_pages);
     }
-    if (!err)
-        err = make_context_tables(t, unit);
     if (err)
         return takeover_stop_of(err);
     for (struct requester *r = unit->requesters; r; r = r->next)
@@ -65,7 +30,8 @@ static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
             r->flags |= DAM_REQ_CUT;
         if (r->old_tree && r->old_tree->windows)
             r->flags |= DAM_REQ_RMRR;
-        unit->planned[r->rid >> 8][r->rid & 0xFF] = context_for(unit, r);
+        unsigned words;
+        takeover_encode(unit, r, r->live, &words);
     }
     return DAM_STOP_NONE;
 }
@@ -109,7 +75,7 @@ enum dam_stop takeover_plan(struct dam_takeover *t)
     t->has_scratch = somebody_scratches(t);
     if (t->has_scratch) {
         struct pt_params any = {.levels = PT_MAX_LEVELS, .haw = t->host_address_width};
-        err = pt_scratch_new(&t->format, &any, t->pool, &t->scratch);
+        err = pt_scratch_new(&t->formats[DAM_STAGE_SECOND], &any, t->pool, &t->scratch);
         if (err)
             return takeover_stop_of(err);
     }

@@ -88,8 +88,9 @@ static struct dam_note_requester requester_entry(const struct unit *u, const str
         .new_did = r->new_did,
         .flags = r->flags,
         .old_root = r->old.root.v,
-        .old_stage = r->old.type == VTD_T_PASSTHROUGH ? DAM_STAGE_PASSTHROUGH : DAM_STAGE_SECOND,
-        .new_stage = r->new_tree ? DAM_STAGE_SECOND : DAM_STAGE_NONE,
+        .pasid = r->pasid,
+        .old_stage = (uint8_t)r->old.stage,
+        .new_stage = (uint8_t)(r->new_tree ? r->new_tree->stage : DAM_STAGE_NONE),
     };
     if (r->old_tree) {
         const struct pt_audit *a = &r->old_tree->audit;

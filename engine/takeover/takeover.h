@@ -23,7 +23,8 @@ struct window {
 struct old_tree {
     struct old_tree *next;
     dam_pa root;
-    bool identity; // pass-through: no tables, every address means itself
+    bool identity;        // pass-through: no tables, every address means itself
+    enum dam_stage stage; // the format of its tables, DAM_STAGE_FIRST or _SECOND; identity: of the view of it
     struct pt_params params;
     struct window *windows;
     dam_err error; // why it cannot be used
@@ -38,6 +39,7 @@ struct new_tree {
     // What it was made for; the two above say what it is, after a requester had to be quarantined.
     struct old_tree *wanted_old;
     enum dam_policy wanted;
+    enum dam_stage stage; // the format of its tables, DAM_STAGE_FIRST or _SECOND
     uint8_t levels;
     uint16_t number; // 1 and up, within the unit
     uint16_t did;    // an id that nobody had, once one was needed; 0: none yet
@@ -47,16 +49,19 @@ struct new_tree {
     bool failed; // it did not fit into the pool, or did not pass verification: its requesters are blocked
 };
 
+// One binding of the old kernel: a context entry in legacy mode, a PASID of a function in scalable mode.
 struct requester {
     struct requester *next;
     uint16_t rid;
     uint16_t flags; // DAM_REQ_*
+    uint32_t pasid; // with DAM_REQ_PASID
     enum dam_policy policy;
     enum dam_old_kind old_kind;
-    struct vtd_context old;
+    struct vtd_binding old;
     struct old_tree *old_tree;
     struct new_tree *new_tree;
     uint16_t new_did;
+    uint64_t *live; // its entry in the planned tables
 };
 
 // Who uses a domain id under our tables: a new_tree's number, or one of these.
@@ -76,11 +81,12 @@ struct unit {
     struct old_tree *old_trees;
     struct new_tree *new_trees;
     uint16_t new_tree_count;
+    uint64_t ttm;                      // table mode, as RTADDR has it; never changed
     struct vtd_root_entry *root_table; // ours, in the pool
-    // Ours, in the pool, for each bus; NULL: bus not present. First the exact copies of the old tables, which
-    // the unit runs on for a moment; then the planned ones. One 64-bit store in the root table leads from one
-    // to the other.
-    struct vtd_context_entry *copied[VTD_BUSES], *planned[VTD_BUSES];
+    // Context tables of ours, in the pool, for each half of a root entry (bus · 2 + half); NULL: not present.
+    // First the exact copies of the old tables, which the unit runs on for a moment; then the planned ones.
+    // One 64-bit store in the root table leads from one to the other.
+    uint64_t *copied[VTD_HALVES], *planned[VTD_HALVES];
     uint16_t *did_owner; // by domain id, vtd_domain_ids() of them
     uint32_t did_next;   // ids above it are taken
     void *queue_pages;
@@ -114,15 +120,15 @@ struct dam_takeover {
     struct unit *units, *last_unit;
     uint16_t unit_count;
     struct region *regions;
-    struct pt_format format;
+    struct pt_format formats[DAM_STAGE_SECOND + 1u]; // by stage: DAM_STAGE_FIRST, DAM_STAGE_SECOND
     struct pt_budget budget;
     struct pt_memory old_memory, own_memory; // see pt_memory.ours
     uint64_t *buffers;                       // PT_MAX_LEVELS pages for walks
     struct pt_scratch scratch;
     bool has_scratch;
-    struct vtd_context_entry *silence; // a context table that refuses everything and reports nothing
-    dam_pa empty;                      // a zeroed page: the empty table of every level
-    bool share_old;                    // no requester keeps a way to write old memory
+    uint64_t *silence; // a context table that refuses everything and reports nothing
+    dam_pa empty;      // a zeroed page: the empty table of every level
+    bool share_old;    // no requester keeps a way to write old memory
     uint64_t tables_read;
     uint32_t us[DAM_PHASE_REPORT + 1]; // when each phase ended
 };
@@ -140,6 +146,34 @@ void takeover_report(struct dam_takeover *t, uint16_t code, const struct unit *u
 
 // The stop code of an error while planning.
 enum dam_stop takeover_stop_of(dam_err err);
+
+// ---- reading the old root and context tables -------------------------------------------------------------
+// Reads the root table and what is below it: the requesters of the unit, copied[] and planned[] with every
+// entry silent (contexts.c). DAM_E_BROKEN: the root table cannot be read.
+DAM_MUST_CHECK dam_err takeover_read_tables(struct dam_takeover *t, struct unit *unit);
+
+// A binding found at `address` of old memory, and where its entry will be in the planned tables. Judges it,
+// reports what is wrong with it, and adds its requester to the unit.
+struct found {
+    uint16_t rid;
+    uint16_t flags; // DAM_REQ_PASID, DAM_REQ_RID_PASID
+    uint32_t pasid;
+    struct vtd_binding binding;
+    uint64_t address;
+    uint64_t *live;
+};
+DAM_MUST_CHECK dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit,
+                                              const struct found *found);
+// Nothing that its old tables say counts any more.
+void takeover_quarantine(struct requester *r);
+// Reads the context table of half `half` of the root table, legacy mode (legacy.c).
+DAM_MUST_CHECK dam_err takeover_read_contexts(struct dam_takeover *t, struct unit *unit, unsigned half,
+                                              dam_pa table);
+
+// The entry that makes the unit do what is planned for a requester; *words: how many 64-bit words it has.
+void takeover_encode(const struct unit *unit, const struct requester *r, uint64_t *entry, unsigned *words);
+
+// ---- planning --------------------------------------------------------------------------------------------
 
 // Gives a requester the new_tree that its old_tree and policy ask for, built when it is the first one
 // (trees.c). DAM_E_NOMEM; what the operations return.

@@ -75,7 +75,7 @@ static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
 {
     const struct window *windows = n->old ? n->old->windows : NULL;
     uint64_t low = t->pool->low;
-    struct pt_tree tree = {.format = &t->format, .memory = &t->own_memory};
+    struct pt_tree tree = {.format = &t->formats[n->stage], .memory = &t->own_memory};
     if (n->old)
         tree.params = n->old->params;
     dam_err err = DAM_OK;
@@ -103,6 +103,11 @@ static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
     return err;
 }
 
+static enum dam_stage stage_for(const struct requester *r)
+{
+    return r->old_tree ? r->old_tree->stage : DAM_STAGE_SECOND;
+}
+
 static uint8_t levels_for(const struct unit *unit, const struct requester *r)
 {
     if (r->old_tree)
@@ -119,9 +124,10 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
     bool by_old = r->old_tree && (r->old_tree->windows || r->policy == DAM_POLICY_FREEZE ||
                                   r->policy == DAM_POLICY_PRESERVE);
     struct old_tree *old = by_old ? r->old_tree : NULL;
+    enum dam_stage stage = stage_for(r);
     uint8_t levels = levels_for(unit, r);
     for (struct new_tree *n = unit->new_trees; n; n = n->next) {
-        if (n->wanted_old == old && n->wanted == r->policy && n->levels == levels) {
+        if (n->wanted_old == old && n->wanted == r->policy && n->stage == stage && n->levels == levels) {
             r->new_tree = n;
             r->policy = n->policy;
             return DAM_OK;
@@ -139,6 +145,7 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
                            .policy = r->policy,
                            .wanted_old = old,
                            .wanted = r->policy,
+                           .stage = stage,
                            .levels = levels,
                            .number = ++unit->new_tree_count};
     unit->new_trees = n;

@@ -4,6 +4,8 @@
 // still.
 #include "takeover/takeover.h"
 
+#include <string.h>
+
 #include "iommu/vtd/regs.h"
 
 static bool verify_register(struct dam_takeover *t, struct unit *unit, uint16_t reg, uint64_t value,
@@ -20,8 +22,9 @@ static bool verify_registers(struct dam_takeover *t, struct unit *unit)
     unit->error = vtd_registers_read(&unit->vtd, &unit->after);
     if (unit->error)
         return false;
-    bool ok = verify_register(t, unit, VTD_RTADDR_REG, unit->after.rtaddr,
-                              dam_arena_pa(t->pool, unit->root_table).v);
+    bool ok =
+        verify_register(t, unit, VTD_RTADDR_REG, unit->after.rtaddr,
+                        dam_arena_pa(t->pool, unit->root_table).v | dam_bits_put(unit->ttm, VTD_RTADDR_TTM));
     ok &= verify_register(t, unit, VTD_GSTS_REG, unit->after.gsts & dam_bits_mask(VTD_G_TE),
                           dam_bits_mask(VTD_G_TE));
     if (unit->vtd.queue)
@@ -30,29 +33,23 @@ static bool verify_registers(struct dam_takeover *t, struct unit *unit)
     return ok;
 }
 
-static struct vtd_context_entry *live_context(struct unit *unit, const struct requester *r)
-{
-    return &unit->planned[r->rid >> 8][r->rid & 0xFF];
-}
-
 static bool verify_contexts(struct dam_takeover *t, struct unit *unit)
 {
     bool ok = true;
-    for (unsigned bus = 0; bus < VTD_BUSES; bus++) {
-        uint64_t want =
-            unit->planned[bus] ? vtd_root_encode(dam_arena_pa(t->pool, unit->planned[bus])).w[0] : 0;
-        if (unit->root_table[bus].w[0] != want || unit->root_table[bus].w[1]) {
-            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, NULL,
-                            dam_arena_pa(t->pool, &unit->root_table[bus]).v, unit->root_table[bus].w[0]);
+    for (unsigned half = 0; half < VTD_HALVES; half++) {
+        const uint64_t *word = &unit->root_table[half / 2].w[half % 2];
+        if (*word !=
+            (unit->planned[half] ? vtd_root_encode(dam_arena_pa(t->pool, unit->planned[half])) : 0)) {
+            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, NULL, dam_arena_pa(t->pool, word).v, *word);
             ok = false;
         }
     }
     for (const struct requester *r = unit->requesters; r; r = r->next) {
-        struct vtd_context c = vtd_context_decode(*live_context(unit, r), t->host_address_width);
-        if (!c.present || !c.fpd || c.type != VTD_T_UNTRANSLATED || c.did != r->new_did ||
-            c.root.v != r->new_tree->root.v) {
-            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, live_context(unit, r)).v,
-                            live_context(unit, r)->w[0]);
+        uint64_t want[VTD_BINDING_WORDS];
+        unsigned words;
+        takeover_encode(unit, r, want, &words);
+        if (memcmp(r->live, want, words * sizeof(*want)) != 0) {
+            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, r->live).v, r->live[0]);
             ok = false;
         }
     }
@@ -80,7 +77,7 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
     struct pt_memory memory = t->own_memory;
     memory.budget = &budget;
     struct pt_audit audit = {
-        .format = &t->format,
+        .format = &t->formats[n->stage],
         .params = &n->old->params,
         .memory = &memory,
         .keep_out = t->config->keep_out,
@@ -100,22 +97,27 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
     return ok;
 }
 
-// Blocks every requester of a tree that failed, by one 64-bit store each.
+// Blocks every requester of a tree that failed: what changes in each entry is one 64-bit word.
 static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_tree *n)
 {
-    for (struct requester *r = unit->requesters; r; r = r->next) {
-        if (r->new_tree != n)
-            continue;
-        takeover_report(t, DAM_F_VERIFY_TREE, unit, r, n->root.v, 0);
-        struct vtd_context_entry *live = live_context(unit, r);
-        *(volatile uint64_t *)&live->w[0] = (live->w[0] & ~dam_bits_mask(VTD_CTX_SSPT)) | t->empty.v;
-        dam_cache_flush(t->ops, live, sizeof(*live));
-        r->policy = DAM_POLICY_BLOCK;
-        r->flags |= DAM_REQ_QUARANTINED;
-    }
+    uint64_t failed = n->root.v;
     n->failed = true;
     n->root = t->empty;
     n->readable = n->writable = 0;
+    for (struct requester *r = unit->requesters; r; r = r->next) {
+        if (r->new_tree != n)
+            continue;
+        takeover_report(t, DAM_F_VERIFY_TREE, unit, r, failed, 0);
+        uint64_t entry[VTD_BINDING_WORDS];
+        unsigned words;
+        takeover_encode(unit, r, entry, &words);
+        for (unsigned i = 0; i < words; i++)
+            if (r->live[i] != entry[i])
+                *(volatile uint64_t *)&r->live[i] = entry[i];
+        dam_cache_flush(t->ops, r->live, words * sizeof(*entry));
+        r->policy = DAM_POLICY_BLOCK;
+        r->flags |= DAM_REQ_QUARANTINED;
+    }
     return takeover_flush(unit);
 }
 

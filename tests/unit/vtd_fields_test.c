@@ -114,34 +114,37 @@ static void capabilities(void **state)
 static void root_entries(void **state)
 {
     (void)state;
-    struct vtd_root r = vtd_root_decode((struct vtd_root_entry){{0x123456001, 0}}, 39);
+    struct vtd_root r = vtd_root_decode(0x123456001, 39);
     assert_true(r.present);
     assert_false(r.reserved);
     assert_int_equal(r.context_table.v, 0x123456000);
-    assert_true(vtd_root_decode((struct vtd_root_entry){{0x123456003, 0}}, 39).reserved);
-    assert_true(vtd_root_decode((struct vtd_root_entry){{0x123456001, 1}}, 39).reserved);
-    assert_true(vtd_root_decode((struct vtd_root_entry){{0x8000000001, 0}}, 39).reserved);
-    assert_false(vtd_root_decode((struct vtd_root_entry){{0x8000000001, 0}}, 40).reserved);
-    assert_false(vtd_root_decode((struct vtd_root_entry){{0, 0}}, 39).present);
-    assert_int_equal(vtd_root_encode(dam_pa_of(0x5000)).w[0], 0x5001);
+    assert_true(vtd_root_decode(0x123456003, 39).reserved);
+    assert_true(vtd_root_decode(0x8000000001, 39).reserved);
+    assert_false(vtd_root_decode(0x8000000001, 40).reserved);
+    assert_false(vtd_root_decode(0, 39).present);
+    assert_int_equal(vtd_root_encode(dam_pa_of(0x5000)), 0x5001);
 }
 
 static void context_entries(void **state)
 {
     (void)state;
     struct vtd_context_entry raw = {{0x7654321003, 0x4102 | 2 << 3}};
-    struct vtd_context c = vtd_context_decode(raw, 39);
+    struct vtd_binding c = vtd_context_decode(raw, 39);
     assert_true(c.present);
     assert_true(c.fpd);
     assert_false(c.reserved);
-    assert_int_equal(c.type, 0);
-    assert_int_equal(c.aw, 2);
+    assert_int_equal(c.stage, DAM_STAGE_SECOND);
+    assert_false(c.translated);
+    assert_int_equal(c.levels, 4);
     assert_int_equal(c.did, 0x41);
     assert_int_equal(c.root.v, 0x7654321000);
-    struct vtd_context_entry back = vtd_context_encode(&c, raw);
+    struct vtd_context_entry back = vtd_context_encode(&c);
     assert_int_equal(back.w[0], raw.w[0]);
     assert_int_equal(back.w[1], raw.w[1]); // the available bits are kept
-    assert_int_equal(vtd_context_decode((struct vtd_context_entry){{0x9, 0}}, 39).type, 2);
+    assert_true(vtd_context_decode((struct vtd_context_entry){{0x5, 0}}, 39).translated);
+    assert_int_equal(vtd_context_decode((struct vtd_context_entry){{0x9, 0}}, 39).stage,
+                     DAM_STAGE_PASSTHROUGH);
+    assert_int_equal(vtd_context_decode((struct vtd_context_entry){{0xD, 0}}, 39).stage, DAM_STAGE_NONE);
     const uint64_t reserved[][2] = {{0x11, 0}, {0x801, 0}, {1, 0x80}, {1, 0x1000000}, {0x8000000001, 0}};
     for (size_t i = 0; i < 5; i++)
         assert_true(

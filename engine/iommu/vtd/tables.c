@@ -1,47 +1,74 @@
 // SPDX-License-Identifier: MIT
 #include "iommu/vtd/tables.h"
 
+#include "iommu/vtd/regs.h"
+
 static bool beyond(uint64_t addr, unsigned haw)
 {
     return haw < 64 && addr >> haw;
 }
 
-struct vtd_root vtd_root_decode(struct vtd_root_entry raw, unsigned haw)
+struct vtd_root vtd_root_decode(uint64_t half, unsigned haw)
 {
-    uint64_t table = raw.w[0] & dam_bits_mask(VTD_ROOT_CTP);
+    uint64_t table = half & dam_bits_mask(VTD_ROOT_CTP);
     return (struct vtd_root){
-        .present = dam_bits_get(raw.w[0], VTD_ROOT_P),
-        .reserved = raw.w[1] || (raw.w[0] & dam_bits_mask(11, 1)) || beyond(table, haw),
+        .present = dam_bits_get(half, VTD_ROOT_P),
+        .reserved = (half & dam_bits_mask(11, 1)) || beyond(table, haw),
         .context_table = dam_pa_of(table),
     };
 }
 
-struct vtd_context vtd_context_decode(struct vtd_context_entry raw, unsigned haw)
+uint64_t vtd_root_encode(dam_pa context_table)
 {
-    uint64_t root = raw.w[0] & dam_bits_mask(VTD_CTX_SSPT);
-    return (struct vtd_context){
+    return context_table.v | dam_bits_mask(VTD_ROOT_P);
+}
+
+struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw)
+{
+    uint64_t root = raw.w[0] & dam_bits_mask(VTD_CTX_SSPT), type = dam_bits_get(raw.w[0], VTD_CTX_T);
+    return (struct vtd_binding){
+        .stage = type == VTD_T_PASSTHROUGH ? DAM_STAGE_PASSTHROUGH
+                 : type <= VTD_T_ALL       ? DAM_STAGE_SECOND
+                                           : DAM_STAGE_NONE,
         .present = dam_bits_get(raw.w[0], VTD_CTX_P),
         .fpd = dam_bits_get(raw.w[0], VTD_CTX_FPD),
         .reserved = dam_bits_get(raw.w[0], VTD_CTX_RSVD) || dam_bits_get(raw.w[1], VTD_CTX_RSVD7) ||
                     dam_bits_get(raw.w[1], VTD_CTX_RSVD_TOP) || beyond(root, haw),
-        .type = (uint8_t)dam_bits_get(raw.w[0], VTD_CTX_T),
-        .aw = (uint8_t)dam_bits_get(raw.w[1], VTD_CTX_AW),
+        .translated = type == VTD_T_ALL,
+        .levels = (uint8_t)(dam_bits_get(raw.w[1], VTD_CTX_AW) + 2),
         .did = (uint16_t)dam_bits_get(raw.w[1], VTD_CTX_DID),
         .root = dam_pa_of(root),
+        .raw = {raw.w[0], raw.w[1]},
     };
 }
 
-struct vtd_context_entry vtd_context_encode(const struct vtd_context *c, struct vtd_context_entry old)
+struct vtd_context_entry vtd_context_encode(const struct vtd_binding *b)
 {
     return (struct vtd_context_entry){{
-        dam_bits_put(c->present, VTD_CTX_P) | dam_bits_put(c->fpd, VTD_CTX_FPD) |
-            dam_bits_put(c->type, VTD_CTX_T) | c->root.v,
-        dam_bits_put(c->aw, VTD_CTX_AW) | dam_bits_put(c->did, VTD_CTX_DID) |
-            (old.w[1] & dam_bits_mask(6, 3)),
+        dam_bits_mask(VTD_CTX_P) | dam_bits_mask(VTD_CTX_FPD) | dam_bits_put(VTD_T_UNTRANSLATED, VTD_CTX_T) |
+            b->root.v,
+        dam_bits_put(b->levels - 2u, VTD_CTX_AW) | dam_bits_put(b->did, VTD_CTX_DID) |
+            (b->raw[1] & dam_bits_mask(6, 3)),
     }};
 }
 
-struct vtd_root_entry vtd_root_encode(dam_pa context_table)
+static bool stage_supported(const struct vtd_unit *unit, const struct vtd_binding *b)
 {
-    return (struct vtd_root_entry){{context_table.v | dam_bits_mask(VTD_ROOT_P), 0}};
+    switch (b->stage) {
+    case DAM_STAGE_SECOND:
+        return !b->translated || dam_bits_get(unit->ecap, VTD_ECAP_DT);
+    case DAM_STAGE_PASSTHROUGH:
+        return dam_bits_get(unit->ecap, VTD_ECAP_PT);
+    default:
+        return false;
+    }
+}
+
+enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct vtd_binding *b)
+{
+    if (b->reserved)
+        return VTD_FLAW_RESERVED;
+    if (!stage_supported(unit, b))
+        return VTD_FLAW_STAGE;
+    return vtd_width_supported(unit, b->levels - 2u) ? VTD_SOUND : VTD_FLAW_WIDTH;
 }

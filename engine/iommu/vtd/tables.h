@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: MIT
-// Root and context tables of legacy mode. VT-d architecture specification r4.1, 9.1 "Root Entry", 9.3
-// "Context Entry".
+// Root and context tables, and the binding: what an entry says that translates for a requester. VT-d
+// architecture specification r4.1, 9.1 "Root Entry", 9.3 "Context Entry".
 #ifndef ENGINE_IOMMU_VTD_TABLES_H
 #define ENGINE_IOMMU_VTD_TABLES_H
 
 #include <assert.h>
+#include <cofferdam/abi.h>
 #include <cofferdam/types.h>
+
+#include "iommu/vtd/unit.h"
 
 #define VTD_BUSES  256u // entries of a root table
 #define VTD_DEVFNS 256u // entries of a context table
+// A root entry has two halves, one 64-bit word each: devices 0 to 15 and 16 to 31 of a bus in scalable mode;
+// in legacy mode the first one is for all of the bus and the second one is 0.
+#define VTD_HALVES 512u
 
 // 9.1 Root entry: 16 bytes, by bus.
 struct vtd_root_entry {
     uint64_t w[2];
 };
 static_assert(sizeof(struct vtd_root_entry) == 16, "root entry");
-#define VTD_ROOT_P   0, 0 // w[0]
+#define VTD_ROOT_P   0, 0 // of each half
 #define VTD_ROOT_CTP 63, 12
 
 // 9.3 Context entry: 16 bytes, by device and function.
@@ -33,8 +39,9 @@ static_assert(sizeof(struct vtd_context_entry) == 16, "context entry");
 #define VTD_CTX_RSVD7    7, 7
 #define VTD_CTX_RSVD_TOP 63, 24
 
-// Not present, and nothing is reported: FPD counts even when P is 0.
-#define VTD_CONTEXT_SILENT ((struct vtd_context_entry){{1ull << 1, 0}})
+// Not present, and nothing is reported: FPD counts even when P is 0. The first word of such an entry, in
+// tables of every kind; the others are 0.
+#define VTD_SILENT (1ull << 1)
 
 enum vtd_context_type {
     VTD_T_UNTRANSLATED = 0, // second stage; translated requests are refused
@@ -42,28 +49,48 @@ enum vtd_context_type {
     VTD_T_PASSTHROUGH = 2,
 };
 
+// One half of a root entry.
 struct vtd_root {
     bool present;
     bool reserved; // reserved bits are set
     dam_pa context_table;
 };
 
-struct vtd_context {
+#define VTD_BINDING_WORDS 8u // of the longest entry that can be one
+
+// What a legacy context entry, or a PASID-table entry in scalable mode, says.
+struct vtd_binding {
+    enum dam_stage stage; // DAM_STAGE_NONE: of a type that is not defined
     bool present;
     bool fpd;
-    bool reserved; // reserved bits are set
-    uint8_t type;  // enum vtd_context_type; 3 is not defined
-    uint8_t aw;    // levels − 2
+    bool reserved;   // reserved bits are set
+    bool translated; // translated requests pass (device TLBs)
+    uint8_t levels;  // of the tables at root, as the entry says; pass-through: the width
     uint16_t did;
-    dam_pa root; // of the second-stage tables
+    dam_pa root; // the tables that say where DMA goes: second stage, or first stage when it is alone
+    // Nested: the first stage, whose tables lie in the address space of the second.
+    dam_pa first;
+    uint8_t first_levels;
+    uint64_t raw[VTD_BINDING_WORDS]; // the entry as it was read; words that its kind does not have are 0
+};
+
+// Why the unit would refuse a present binding.
+enum vtd_flaw {
+    VTD_SOUND = 0,
+    VTD_FLAW_RESERVED, // reserved bits
+    VTD_FLAW_STAGE,    // a kind of translation that is not defined, or that the unit does not have
+    VTD_FLAW_WIDTH,    // a number of levels that the unit does not have
 };
 
 // haw: host address width in bits; address bits from there up are reserved.
-struct vtd_root vtd_root_decode(struct vtd_root_entry raw, unsigned haw);
-struct vtd_context vtd_context_decode(struct vtd_context_entry raw, unsigned haw);
-// The available bits 6:3 of word 1 are taken over from `old`, so that the capture kernel finds what was
-// there.
-struct vtd_context_entry vtd_context_encode(const struct vtd_context *context, struct vtd_context_entry old);
-struct vtd_root_entry vtd_root_encode(dam_pa context_table);
+struct vtd_root vtd_root_decode(uint64_t half, unsigned haw);
+uint64_t vtd_root_encode(dam_pa context_table);
+struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw);
+// A present second-stage entry for untranslated requests, faults off, with levels, did and root of `binding`.
+// The available bits 6:3 of word 1 are taken over from binding->raw, so that the capture kernel finds what
+// was there.
+struct vtd_context_entry vtd_context_encode(const struct vtd_binding *binding);
+// The first thing that is wrong with a present binding, as far as the entry itself tells.
+enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct vtd_binding *binding);
 
 #endif
