@@ -25,10 +25,11 @@ static dam_err switch_contexts(struct dam_takeover *t, struct unit *unit)
     return takeover_flush(unit);
 }
 
-static dam_err commit_unit(struct dam_takeover *t, struct unit *unit, bool *switched)
+// The status is right at every moment: an exception may end this anywhere, and the note tells it then.
+static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
 {
     struct vtd_unit *vtd = &unit->vtd;
-    *switched = false;
+    unit->status = DAM_UNIT_FAILED_BEFORE;
     // The queue comes first: when it cannot be had, everything else is as it was.
     dam_err err = vtd_take_invalidation(vtd, t->pool, unit->queue_pages);
     if (!err)
@@ -38,13 +39,16 @@ static dam_err commit_unit(struct dam_takeover *t, struct unit *unit, bool *swit
     if (err)
         return err;
     uint64_t start = dam_clock_us(t->ops);
-    *switched = true; // from the write of RTADDR on we cannot say that nothing was touched
+    // From the write of RTADDR on we cannot say that nothing was touched.
+    unit->status = DAM_UNIT_FAILED_AFTER;
     err = vtd_set_root(vtd, dam_arena_pa(t->pool, unit->root_table), unit->ttm);
     if (!err)
         err = vtd_invalidate_all(vtd);
     unit->us_switch = (uint32_t)(dam_clock_us(t->ops) - start);
     if (!err)
         err = switch_contexts(t, unit);
+    if (!err)
+        unit->status = DAM_UNIT_TAKEN;
     return err;
 }
 
@@ -58,19 +62,16 @@ enum dam_stop takeover_commit(struct dam_takeover *t)
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status != DAM_UNIT_PLANNED)
             continue;
-        bool switched;
-        unit->error = commit_unit(t, unit, &switched);
+        unit->error = commit_unit(t, unit);
         if (!unit->error) {
-            unit->status = DAM_UNIT_TAKEN;
             taken++;
             continue;
         }
         if (unit->error == DAM_E_TIMEOUT || unit->error == DAM_E_STATE)
             takeover_report(t, DAM_F_WAIT_TIMEOUT, unit, NULL, unit->vtd.base.v + unit->vtd.waited_register,
                             unit->vtd.waited_value);
-        unit->status = switched ? DAM_UNIT_FAILED_AFTER : DAM_UNIT_FAILED_BEFORE;
         first = failed++ ? first : unit->error;
-        switched_failed += switched;
+        switched_failed += unit->status == DAM_UNIT_FAILED_AFTER;
     }
     if (!failed)
         return DAM_STOP_NONE;

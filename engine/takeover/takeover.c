@@ -83,6 +83,18 @@ enum dam_stop dam_takeover_commit(struct dam_takeover *t)
     return t->stop;
 }
 
+void dam_takeover_look(struct dam_takeover *t)
+{
+    for (struct unit *unit = t->units; unit; unit = unit->next) {
+        if (unit->status == DAM_UNIT_ABSENT)
+            continue;
+        if (vtd_registers_read(&unit->vtd, &unit->after))
+            unit->error = DAM_E_IO;
+        else if (unit->status == DAM_UNIT_FAILED_AFTER && unit->after.rtaddr == unit->before.rtaddr)
+            unit->status = DAM_UNIT_FAILED_BEFORE; // it was about to be changed
+    }
+}
+
 enum dam_phase dam_takeover_phase(const struct dam_takeover *t)
 {
     return t->phase;

@@ -66,6 +66,10 @@ enum dam_stop dam_takeover_prepare(struct dam_takeover *t);
 // Runs commit and verify. Only after prepare gave DAM_STOP_NONE.
 enum dam_stop dam_takeover_commit(struct dam_takeover *t);
 
+// Reads the registers of every unit that answers once more, so that the note tells how they are: for a commit
+// that an exception ended.
+void dam_takeover_look(struct dam_takeover *t);
+
 // The phase begun last. Valid at any moment, also from an exception handler.
 enum dam_phase dam_takeover_phase(const struct dam_takeover *t);
 
