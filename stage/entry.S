@@ -12,12 +12,15 @@
     ud2
 
 // Load address + 200h: the 64-bit entry (Documentation/arch/x86/boot.rst). RSI = boot_params, IF = 0, identity
-// mapped; no other register and no stack is promised, so none is used before ours.
+// mapped; no other register and no stack is promised, so none is used before ours. All are kept for the kernel.
     .code64
     .org STAGE_ENTRY_OFFSET
 stage_entry:
     cli
     cld
+    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15
+    movq %\register, entry_\register(%rip)
+    .endr
     rdtsc
     shlq $32, %rdx
     orq %rdx, %rax
@@ -75,6 +78,12 @@ stage_stack_guard:                      // never mapped: an overflow becomes a p
     .skip 4096
     .skip STAGE_STACK_SIZE
 stage_stack_top:
+    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15
+entry_\register:
+    .skip 8
+    .endr
+jump_target:
+    .skip 8
 
     .text
 // One stub a vector, STAGE_STUB_SIZE bytes each. Those without an error code push a zero.
@@ -147,33 +156,43 @@ stage_safe_point:
     ret
 
 // void stage_return_to(const struct stage_safe_point *at, int value)
+// By IRET, which ends the blocking of NMIs and gives back the stack segment that the way into a handler may have
+// taken away (Intel SDM volume 3, 6.7.1 and 6.14.4).
     .globl stage_return_to
 stage_return_to:
     movl %esi, %eax
+    pushq $STAGE_DS
+    pushq 48(%rdi)
+    pushq $2                            // flags: interrupts off, and nothing else
+    pushq $STAGE_CS
+    pushq 56(%rdi)
     movq 0(%rdi), %rbx
     movq 8(%rdi), %rbp
     movq 16(%rdi), %r12
     movq 24(%rdi), %r13
     movq 32(%rdi), %r14
     movq 40(%rdi), %r15
-    movq 48(%rdi), %rsp
-    jmpq *56(%rdi)
+    iretq
 
 // void stage_jump(uint64_t entry, uint64_t boot_params, uint64_t cr0, uint64_t cr3, uint64_t cr4)
-// CR3 before CR0 and CR4: both tables map this page, and with write protection still on nothing is written.
+// With all registers as they were at entry. CR3 before CR0 and CR4: both tables map this page, and with write
+// protection still on nothing is written.
     .globl stage_jump
 stage_jump:
+    movq %rdi, jump_target(%rip)
     movq %rcx, %cr3
     movq %r8, %cr4
     movq %rdx, %cr0
-    movq %rdi, %rax
-    xorl %ebx, %ebx
-    xorl %ecx, %ecx
-    xorl %edx, %edx
-    xorl %ebp, %ebp
-    xorl %edi, %edi
-    xorl %r8d, %r8d
-    jmpq *%rax
+    movl $STAGE_DS, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl %eax, %fs
+    movl %eax, %gs
+    .irp register, rax, rbx, rcx, rdx, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15
+    movq entry_\register(%rip), %\register
+    .endr
+    jmpq *jump_target(%rip)
 
 // void stage_reset(void): no way is left but a reset; with no interrupt table the next exception makes one.
     .globl stage_reset

@@ -47,12 +47,20 @@ static void say_hello(void)
         console_line(c, CONSOLE_NORMAL, "command line cut at %lu bytes", stage.line_len);
 }
 
-// Everything up to the point where a note can be delivered, whatever comes after.
-static enum dam_stop prepare_hand_over(void)
+// Without its own header the wrapped kernel would not start: nothing comes before this.
+static enum dam_stop read_image(void)
 {
     enum dam_stop stop = stage_read_image();
     if (memcmp(stage.image.setup_header + BP_HEADER_MAGIC - DAM_SETUP_HEADER_START, "HdrS", 4) == 0)
         setup_restore_header(stage.bp_plain, stage.image.setup_header);
+    stage.header_restored = true;
+    return stop;
+}
+
+// Everything up to the point where a note can be delivered, whatever comes after.
+static enum dam_stop prepare_hand_over(void)
+{
+    enum dam_stop stop = read_image();
     stage_read_memory_map();
     stage_read_cmdline();
     say_hello();
@@ -190,19 +198,58 @@ void stage_say_trouble(void)
         add_finding(DAM_F_NMI, 0, trap->nmi_rip, nmi_count);
 }
 
-// The note is written with what the engine knows, or, when that ends in an exception, without; then the
-// hand-over goes on. Each step has its own safe point: an exception skips the step.
+// Runs one step of the hand-over; an exception skips what is left of it.
+static void try_step(void (*step)(void))
+{
+    if (stage_safe_point(&stage.trap.safe) == 0)
+        step();
+}
+
+static void restore_header(void)
+{
+    (void)read_image();
+}
+
+static void look_again(void)
+{
+    dam_takeover_look(stage.takeover);
+}
+
+static void report_all(void)
+{
+    stage_report(true);
+}
+
+static void report_little(void)
+{
+    stage_report(false);
+}
+
+// With what the engine knows; once more, as a machine check or a stray NMI need not come again; or without.
+static void write_note(void)
+{
+    stage.note_size = 0;
+    try_step(report_all);
+    if (!stage.note_size)
+        try_step(report_all);
+    if (!stage.note_size)
+        try_step(report_little);
+}
+
 static void deliver(void)
 {
     stage.trap.mode = TRAP_HANDOVER;
-    if (stage_safe_point(&stage.trap.safe) == 0)
-        stage_say_trouble();
-    if (stage.legacy.ready && stage_safe_point(&stage.trap.safe) == 0)
-        stage_report(true);
-    if (stage.legacy.ready && !stage.note_size && stage_safe_point(&stage.trap.safe) == 0)
-        stage_report(false);
-    if (stage.note_size && stage_safe_point(&stage.trap.safe) == 0)
-        stage_print_report();
+    if (!stage.header_restored)
+        try_step(restore_header);
+    try_step(stage_say_trouble);
+    if (stage.stop == DAM_STOP_COMMIT_EXCEPTION)
+        try_step(look_again);
+    if (stage.legacy.ready)
+        write_note();
+    if (stage.note_size)
+        try_step(stage_print_report);
+    if (stage.note_size && stage.told != stage.trap.count + stage.trap.nmi_count)
+        write_note();
     stage.trap.mode = TRAP_PLAIN; // no safe point of this function outlives it
 }
 

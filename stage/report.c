@@ -12,6 +12,8 @@ static void fill_summary(struct dam_note_summary *s)
     static_assert(sizeof(version) <= sizeof(s->version), "version");
     memcpy(s->version, version, sizeof(version));
     s->stop = stage.stop;
+    s->phase = stage.takeover ? dam_takeover_phase(stage.takeover) : DAM_PHASE_START;
+    stage.told = stage.trap.count + stage.trap.nmi_count;
     s->policy = stage.options.policy_given ? (uint32_t)stage.options.policy : stage.image.default_policy;
     s->bad_words = stage.options.bad_words;
     s->pool_start = stage.pool.pa.v;

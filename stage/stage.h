@@ -33,6 +33,7 @@ struct stage {
     // boot_params as the kernel gets it: bp_plain with its own header and nothing else changed, bp_note with
     // the pool reserved as well.
     uint8_t bp_plain[BP_SIZE], bp_note[BP_SIZE];
+    bool header_restored; // in bp_plain
     // What was read.
     char line[CMDLINE_MAX + 1];
     size_t line_len;
@@ -58,6 +59,7 @@ struct stage {
     enum dam_stop stop;
     enum dam_stop exception_means; // the stop code of an exception before commit
     size_t note_size;              // of the descriptor; 0: no note
+    uint32_t told;                 // exceptions and NMIs that the note counts
     uint32_t requesters;           // as the note counts them
     bool note_attached;            // the kernel will look at our ELF core headers
     struct console console;

@@ -110,6 +110,8 @@ void stage_trap(const struct trap_frame *frame)
             (struct trap_record){true, (uint32_t)frame->vector, frame->error, frame->rip, cpu_cr2()};
     if (frame->vector == VECTOR_MC)
         cpu_wrmsr(MSR_MCG_STATUS, 0); // handled; a second machine check with this set would shut down
+    if (++trap->count > TRAP_MAX && trap->mode != TRAP_GONE)
+        trap->mode = TRAP_PLAIN;
     switch (trap->mode) {
     case TRAP_WORK:
     case TRAP_HANDOVER:
@@ -117,6 +119,11 @@ void stage_trap(const struct trap_frame *frame)
     case TRAP_PLAIN:
         stage_leave();
     case TRAP_GONE:
+        if (!trap->gone_again) {
+            trap->gone_again = true;
+            stage_leave();
+        }
+        stage_reset();
     default:
         stage_reset();
     }

@@ -22,12 +22,15 @@ enum trap_mode {
     TRAP_WORK,     // before and during the takeover: return to the safe point; an NMI before commit as well
     TRAP_HANDOVER, // writing the note: return to the safe point; an NMI is counted
     TRAP_PLAIN,    // the last steps: jump to the kernel at once
-    TRAP_GONE,     // in that jump: nothing is left but a reset
+    TRAP_GONE,     // in that jump: once more from its beginning; then nothing is left but a reset
 };
 
 // What stage_safe_point returns with.
 #define TRAP_EXCEPTION 1
 #define TRAP_NMI       2
+
+// After so many exceptions no step is tried any more but the jump.
+#define TRAP_MAX 32u
 
 struct trap_record {
     bool happened;
@@ -39,8 +42,10 @@ struct trap_state {
     enum trap_mode mode;
     struct stage_safe_point safe;
     struct trap_record first; // the first exception: what follows it is often its consequence
+    uint32_t count;           // of exceptions
     uint32_t nmi_count;
     uint64_t nmi_rip;    // of the last one
+    bool gone_again;     // the jump was begun a second time
     bool exception_said; // printed already
     uint32_t nmi_said;
 };
