@@ -43,7 +43,7 @@ STAGE_PURE := $(wildcard stage/pure/*.c)
 TOOL_LIBS := -lkdumpfile -laddrxlat -ljson-c -lelf -lz
 TEST_LIBS := -lcmocka $(TOOL_LIBS)
 
-.PHONY: all tool stage test tests qtests fuzz bench clean format
+.PHONY: all tool stage machine test tests qtests fuzz bench clean format
 all: tool
 tool: $(B)/host/cofferdam
 stage: $(B)/stage/stage.bin
@@ -111,6 +111,20 @@ tests: $(TEST_BIN)
 qtests: $(QTEST_BIN)
 test: tests $(B)/host/cofferdam
 	tests/run
+
+# ---- the bench machine that the real stage is tested in: firmware, payload, pieces of code ----
+BENCH_MACHINE := $(B)/machine/rom.bin $(B)/machine/payload.bin $(B)/machine/inject.bin
+$(B)/machine/%.o: tests/stage/%.S tests/stage/layout.h
+	@mkdir -p $(@D)
+	$(CC) -c $< -o $@
+$(B)/machine/rom.elf: LINK := -T tests/stage/rom.ld
+$(B)/machine/payload.elf: LINK := -Ttext=0 -e payload_entry
+$(B)/machine/inject.elf: LINK := -Ttext=0x400000 -e inject_de
+$(B)/machine/%.elf: $(B)/machine/%.o tests/stage/rom.ld
+	ld $(LINK) -o $@ $<
+$(B)/machine/%.bin: $(B)/machine/%.elf
+	objcopy -O binary -j .text -j .reset $< $@
+machine: $(BENCH_MACHINE) $(B)/host/cofferdam
 
 # ---- fuzzing ----
 $(B)/fuzz/tool/%.o: tool/%.c
