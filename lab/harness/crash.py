@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import assets, dump
+from . import assets, dump, guest
 from .paths import RUNS, LabError
+from .plant import plant
+from .planter import Planted, Planter
 from .qemu import DEVICES, FIRMWARE_OVMF, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
 from .scenarios import Scenario
 from .serial import SerialReader
@@ -25,6 +27,7 @@ SETTLE_S = 0.4  # the other processors run on for a moment after the panic line
 LIMIT_S = {"boot": 180, "load": 120, "dma": 60, "panic": 30, "hand-over": 90, "dump": 180}
 FRAMES_PER_S = 20
 MAX_FRAMES = 20 * 600
+FIRST_LINES = r"early console in|\bLinux version "  # of the capture kernel
 UNEXPECTED = {"failed": r"LAB: failed: (.*)", "panic": r"Kernel panic - not syncing: (.*)"}
 
 
@@ -45,6 +48,7 @@ class Record:
     after: GuestMemory | None = None
     lines: list[tuple[float, str]] = field(default_factory=list)
     trace: TraceReader | None = None
+    planted: Planted | None = None
     sampled: list[str] = field(default_factory=list)  # trace streams that stormed and were heard in parts
 
     def close(self) -> None:
@@ -112,6 +116,7 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
             "-cpu", cpu, "-smp", "2", "-m", scenario.memory, "-object", ram,
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-no-shutdown",
             "-chardev", "socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control",
+            "-chardev", "socket,id=gdb,fd={gdb}",  # nobody listens until registers are to be written
             "-chardev", "file,id=ser,path=/proc/self/fd/{serial}", "-serial", "chardev:ser",
             "-D", "/proc/self/fd/{trace}", "-msg", "timestamp=on"]
     for event in TRACE_EVENTS:
@@ -125,6 +130,12 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
     for device in scenario.devices:
         argv += [a.replace("{nvme}", str(folder / "nvme.img")) for a in DEVICES[device]]
     return argv
+
+
+def _capture_line(scenario: Scenario) -> str:
+    if scenario.cofferdam and scenario.broken != "block":
+        return f"{scenario.capture} cofferdam.broken={scenario.broken}"
+    return scenario.capture
 
 
 @contextmanager
@@ -154,7 +165,7 @@ def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
     conf = {
         "PRIMARY_MODULES": " ".join(modules),
         "KEXEC_FLAGS": f"{loader} {scenario.kexec_options}".strip(),
-        "CAPTURE_CMDLINE": f"{COMMON} earlyprintk=ttyS0,115200 {scenario.capture}",
+        "CAPTURE_CMDLINE": f"{COMMON} earlyprintk=ttyS0,115200 {_capture_line(scenario)}",
         "DEVICES": " ".join(scenario.devices),
         "DMA_SECONDS": str(scenario.dma_seconds),
     }
@@ -175,6 +186,7 @@ class Crash:
         self.record = Record(folder)
         self.serial: SerialReader | None = None
         self.guard: StormGuard | None = None
+        self._since = 0.0  # when the machine was held last
 
     def run(self) -> Record:
         """Returns the record; raises LabError when the machine never came as far as the crash."""
@@ -229,6 +241,35 @@ class Crash:
         self._must(machine, "dma", r"LAB: crash now")
         self.guard = StormGuard(machine, self.record.trace)
         self.record.panic = self._must(machine, "panic", dump.PANIC_LINE)[2]
+        if self.scenario.plant:
+            self._plant(machine)
+
+    def _plant(self, machine: Machine) -> None:
+        """Holds the machine once the other processors have stopped, and breaks what the scenario names."""
+        self._settle()
+        self._held(machine, True)
+        late = self.serial.wait({"stage": r"cofferdam: ", "kernel": FIRST_LINES}, 0.1)
+        if late:
+            raise LabError(f"the {late[0]} was faster than the planter")
+        texts = [text for _, text in self.serial.lines]
+        planter = Planter(machine, machine.physical(), machine.memory, guest.rules(texts), guest.crash_region(texts),
+                          guest.system_ram(texts), lambda seconds: self._run_for(machine, seconds))
+        self.record.planted = plant(self.scenario.plant, planter)
+        self.progress(f"planted {self.scenario.plant}")
+        self._held(machine, False)
+
+    def _held(self, machine: Machine, on: bool) -> None:
+        if on:
+            self._since = time.time()
+            machine.hold("monitor")
+        else:
+            machine.let_go("monitor")
+            self.record.paused.append((self._since, time.time()))
+
+    def _run_for(self, machine: Machine, seconds: float) -> None:
+        self._held(machine, False)
+        time.sleep(seconds)
+        self._held(machine, True)
 
     def _to_the_dump(self, machine: Machine) -> None:
         """From here on nothing raises for what the guest does: a capture kernel that dies is a result."""
@@ -268,7 +309,7 @@ class Crash:
 
     def _hand_over(self) -> bool:
         """Waits for the moment of the first picture: the stage's last line, or else the capture kernel's first."""
-        patterns = {"kernel": r"early console in|\bLinux version "}
+        patterns = {"kernel": FIRST_LINES}
         if self.scenario.cofferdam:
             patterns["stage"] = r"cofferdam: hand-over: (.*)"
         got = self._wait(patterns, LIMIT_S["hand-over"])

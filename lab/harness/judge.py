@@ -7,6 +7,8 @@ TEXTS = {
     "pages_no_device_could_write": "changed pages that no old table let a device write",
     "crash_region_dma": "DMA accesses that reach the crash region or pool",
     "faults_recorded": "IOMMU faults recorded",
+    "faults_after_hand_over": "IOMMU faults recorded after the hand-over",
+    "plant_found": "a finding in the note names the broken place and its value",
     "translation_off_s": "seconds with translation off",
     "tables_follow_policy": "the new tables are policy(old tables), read independently",
     "wrong_translations": "accesses that went elsewhere than the policy says",

@@ -1,38 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Turns what was seen of one crash into figures. What each figure means is in lab/README.md."""
 import re
+from collections import Counter
+from dataclasses import dataclass
 
-from . import dump, policycheck
+from . import dump, guest, policycheck
 from .crash import Record
+from .guest import MIB, Span
+from .planter import Planted
+from .policycheck import Terms
 from .scenarios import Scenario
 from .trace import count, translations
-from .vtdread import Tables
+from .vtdread import ADDRESS, Read, Rules, Tables
 
-MIB = 1 << 20
-_IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
 FLASH_REGIONS = ("pc.bios", "system.flash0", "system.flash1")
-_E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] usable")
+_REASON = re.compile(rb"vtd_dmar_fault sid \S+ fault (\d+)")
 FLASH = (0xFF000000, 1 << 32)
-Span = tuple[int, int]
-
-
-def _spans(texts: list[str], kind: str) -> list[Span]:
-    found = [_IOMEM.search(t) for t in texts]
-    return [(int(m.group(2), 16), int(m.group(3), 16) + 1) for m in found if m and m.group(4) == kind]
-
-
-def _capture_low(lines: list[tuple[float, str]], panic: float) -> list[Span]:
-    """Returns the low memory that the capture kernel runs in, whole pages: it prints its map after the panic."""
-    found = [_E820.search(text) for time_s, text in lines if time_s > panic]
-    spans = [(int(m.group(1), 16), int(m.group(2), 16) + 1) for m in found if m]
-    return [(start & -4096, end + 4095 & -4096) for start, end in spans if end <= MIB]
-
-
-def _without(spans: list[Span], holes: list[Span]) -> list[Span]:
-    for low, high in holes:
-        pieces = [p for start, end in spans for p in ((start, min(end, low)), (max(start, high), end))]
-        spans = [(start, end) for start, end in pieces if start < end]
-    return spans
 
 
 def _memory_figures(record: Record, old_memory: list[Span], old: Tables | None) -> dict:
@@ -48,13 +31,48 @@ def _memory_figures(record: Record, old_memory: list[Span], old: Tables | None) 
     return out
 
 
-def _tables(record: Record, when: float | None) -> Tables | None:
-    if record.before is None or when is None:
-        return None
-    root = record.trace.root_before(when)
-    if root is None or root[1]:
-        return None  # none was ever set, or scalable mode, which this reader does not know
-    return Tables(record.before.read, root[0])
+@dataclass
+class View:
+    """The tables before and after, as they lie in memory at hand-over, and what they are held against."""
+
+    terms: Terms
+    old: Tables | None
+    new: Tables | None
+    rtaddr: int  # what the register read when the stage began
+    took_over: bool
+    judged: bool  # there is something to judge: Cofferdam ran, and both tables are known
+    scratch: int | None
+    planted: Planted | None
+    read: Read
+
+
+def _tables(record: Record, root: tuple[int, bool] | None, rules: Rules) -> Tables | None:
+    return Tables(record.before.read, root[0], root[1], rules) if root and record.before else None
+
+
+def _planted_tables(record: Record, rules: Rules) -> Tables:
+    """Returns the tables that the root pointer's register names; empty ones where it names none."""
+    rtaddr = record.planted.rtaddr
+    if rtaddr >> 11 & 1 or not rules.known(rtaddr & ADDRESS):
+        return Tables(lambda address, length: None, rtaddr & ADDRESS)
+    return Tables(record.before.read, rtaddr & ADDRESS, bool(rtaddr >> 10 & 1), rules)
+
+
+def _view(scenario: Scenario, record: Record, terms: Terms, texts: list[str]) -> View:
+    latched = record.trace.root_before(record.panic)
+    taken = record.trace.root_before(record.hand_over) if record.hand_over else None
+    rtaddr = latched[0] | latched[1] << 10 if latched else 0
+    rules = guest.rules(texts, terms.walls)
+    old = _tables(record, latched, rules)
+    if record.planted:
+        rtaddr = record.planted.rtaddr
+        if record.before and old and rtaddr != old.root:
+            old = _planted_tables(record, rules)
+    new = _tables(record, taken, guest.rules(texts))
+    judged = bool(scenario.cofferdam and old and new)
+    scratch = policycheck.scratch_page(terms, old, new) if judged else None
+    return View(terms, old, new, rtaddr, bool(taken and taken != latched), judged, scratch, record.planted,
+                record.before.read if record.before else lambda address, length: None)
 
 
 def _maps_flash(old: Tables) -> bool:
@@ -65,25 +83,34 @@ def _maps_flash(old: Tables) -> bool:
                for source in old.contexts for leaf in old.leaves(source))
 
 
-def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
-                   old: Tables | None, new: Tables | None) -> dict:
+def _by_reason(events: Counter) -> dict[str, int]:
+    """Returns the faults by their reason (the numbers of the specification's fault table)."""
+    out: Counter = Counter()
+    for text, n in events.items():
+        found = _REASON.match(text)
+        if found:
+            out[found.group(1).decode()] += n
+    return dict(out)
+
+
+def _trace_figures(record: Record, view: View) -> dict:
     crash = record.trace.total(record.panic, record.end)
     after = record.trace.total(record.hand_over, record.end)
     seen = translations(after)
-    both = old and new and scenario.cofferdam
-    scratch = policycheck.scratch_page(old, new) if both and scenario.policy == "scratch" else None
     off = record.trace.off_seconds(record.panic, record.end, record.paused)
     reached = sum(n for (_, _, target, _), n in seen.items()
-                  if target != scratch and any(start <= target < end for start, end in walls))
+                  if target != view.scratch and any(start <= target < end for start, end in view.terms.walls))
     sources: dict[str, int] = {}
     for (source, *_), n in seen.items():
         sources[f"{source:04x}"] = sources.get(f"{source:04x}", 0) + n
     regions = {text[8:].decode(errors="replace"): n for text, n in crash.items() if text.startswith(b"invalid ")}
-    cannot_reach_flash = bool(off == 0 and old and not _maps_flash(old))
-    return {
+    cannot_reach_flash = bool(off == 0 and view.old and not _maps_flash(view.old))
+    out = {
         "flash_writes_exact": "guest_errors" not in record.sampled or cannot_reach_flash,
         "flash_writes": sum(n for name, n in regions.items() if name in FLASH_REGIONS),
         "faults_recorded": count(crash, "vtd_dmar_fault"),
+        "faults_after_hand_over": count(after, "vtd_dmar_fault"),
+        "faults_by_reason": _by_reason(after),
         "translation_off_s": off,
         "translated_accesses": sum(seen.values()),
         "translated_by_requester": sources,
@@ -91,9 +118,10 @@ def _trace_figures(scenario: Scenario, record: Record, walls: list[Span],
         "refused_accesses": regions,
         "sampled": record.sampled,
         "trace_clipped": record.trace.clipped,
-        **({"wrong_translations": policycheck.wrong_translations(scenario.policy, old, new, seen)}
-           if both else {}),
     }
+    if view.judged:
+        out["wrong_translations"] = policycheck.wrong_translations(view.terms, view.old, view.new, seen)
+    return out
 
 
 def _time_figures(record: Record) -> dict:
@@ -115,7 +143,7 @@ def _stage_figures(record: Record) -> dict:
             "linux_says": copied[-1].split("DMAR: ")[-1] if copied else ""}
 
 
-def _note_figures(scenario: Scenario, note: dict | None, old: Tables | None, new: Tables | None) -> dict:
+def _note_figures(view: View, note: dict | None) -> dict:
     """What the note says, and whether it agrees with what was seen from outside."""
     if not note:
         return {}
@@ -123,22 +151,39 @@ def _note_figures(scenario: Scenario, note: dict | None, old: Tables | None, new
         summary = note["summary"]
         out = {"stop": str(summary["stop"]), "bad_words": str(summary["bad_words"]),
                "us_stage": max(summary["us_since_entry"].values(), default=0)}
-        if scenario.cofferdam and old and new and old.root != new.root:
-            out["note_disagrees"] = _disagreements(scenario, note, old, new)
+        if view.judged and view.took_over:
+            out["note_disagrees"] = _disagreements(view, note)
             out["note_agrees"] = not out["note_disagrees"]
+        if view.planted:
+            named = _findings_about(view.planted, view.read, note["findings"])
+            out["findings"] = named
+            out["plant_found"] = bool(named) or not view.planted.finding
     except (KeyError, TypeError, ValueError, IndexError) as error:
         out = {"note_agrees": False, "note_disagrees": [f"the note lacks something: {error!r}"]}
     return out
 
 
-def _disagreements(scenario: Scenario, note: dict, old: Tables, new: Tables) -> list[str]:
+def _findings_about(planted: Planted, read: Read, findings: list[dict]) -> list[str]:
+    """Returns the findings that name a planted place, and the value that is there."""
+    places = {address & -8 for address, _, _ in planted.changes}
+    values = {value for _, value in planted.registers}
+    out = []
+    for one in findings:
+        address, raw = int(one["address"], 16), int(one["raw"], 16)
+        there = [int.from_bytes(read(address + at, 8) or b"", "little") for at in (0, 8)]
+        if (raw in there and {address & -8, address + 8 & -8} & places) or (raw and raw in values):
+            out.append(f"{one['code']} {one['text']} ({one['address']}, {one['raw']})")
+    return out
+
+
+def _disagreements(view: View, note: dict) -> list[str]:
     unit, out = note["units"][0], []
-    page = policycheck.scratch_page(old, new) if scenario.policy == "scratch" else None
-    seen = [("root table before", int(unit["before"]["rtaddr"], 16), old.root),
-            ("root table after", int(unit["after"]["rtaddr"], 16), new.root),
-            ("policy", note["summary"]["policy"], scenario.policy),
-            ("requesters", note["summary"]["requester_total"], len(old.contexts)),
-            ("scratch page", int(note["summary"]["scratch_page"] or "0", 16), page or 0)]
+    before, after = (int(unit[when]["rtaddr"], 16) for when in ("before", "after"))
+    seen = [("root table before", before, view.rtaddr),
+            ("root table after", after & ADDRESS, view.new.root),
+            ("policy", note["summary"]["policy"], view.terms.policy),
+            ("requesters", note["summary"]["requester_total"], len(view.old.contexts)),
+            ("scratch page", int(note["summary"]["scratch_page"] or "0", 16), view.scratch or 0)]
     for what, said, is_so in seen:
         if said != is_so:
             out.append(f"{what}: the note says {said}, seen from outside {is_so}")
@@ -148,28 +193,32 @@ def _disagreements(scenario: Scenario, note: dict, old: Tables, new: Tables) -> 
 def figures(scenario: Scenario, record: Record) -> dict:
     """Returns every figure of one run as plain data."""
     texts = [text for _, text in record.lines]
-    crash = _spans(texts, "Crash kernel")
-    walls = crash + _capture_low(record.lines, record.panic)
-    ram = [(max(start, MIB), end) for start, end in _spans(texts, "System RAM") if end > MIB]
-    old_memory = _without(ram, crash)
-    out: dict = {"old_memory_pages": sum(end - start for start, end in old_memory) // 4096,
+    crash = guest.crash_region(texts)
+    walls = crash + guest.capture_low(record.lines, record.panic)
+    ram = [(max(start, MIB), end) for start, end in guest.system_ram(texts) if end > MIB]
+    terms = Terms(scenario.policy, walls, guest.without(ram, crash),
+                  record.planted.quarantined if record.planted else frozenset(), scenario.broken)
+    out: dict = {"old_memory_pages": sum(end - start for start, end in terms.ram) // 4096,
                  "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in crash], "problem": record.problem}
-    old = _tables(record, record.panic)
-    new = _tables(record, record.hand_over)
+    view = _view(scenario, record, terms, texts)
     out.update(_stage_figures(record))
     out.update(_time_figures(record))
-    out.update(_memory_figures(record, old_memory, old))
+    out.update(_memory_figures(record, terms.ram, view.old))
     if record.hand_over is not None and record.end is not None:
-        out.update(_trace_figures(scenario, record, walls, old, new))
-    if scenario.cofferdam and old and new:
+        out.update(_trace_figures(record, view))
+    if view.judged:
         wrong = ["the root table was not replaced"]
-        if new.root != old.root:
-            wrong = policycheck.problems(scenario.policy, old, new, walls, old_memory)
+        if view.took_over:
+            wrong = policycheck.problems(terms, view.old, view.new)
         out["tables_follow_policy"], out["table_problems"] = not wrong, wrong
-    if old:
-        out["requesters"] = len(old.contexts)
-        out["old_mapped_ranges"] = sum(len(old.leaves(s)) for s in old.contexts)
-    out["took_over"] = bool(old and new and new.root != old.root)
+    if view.old:
+        out["requesters"] = len(view.old.contexts)
+        out["old_mapped_ranges"] = sum(len(view.old.leaves(s)) for s in view.old.contexts)
+        out["table_mode"] = view.old.mode()
+    out["took_over"] = view.took_over
+    if record.planted:
+        out["planted"] = [f"0x{a:x}: 0x{old:x} became 0x{new:x}" for a, old, new in record.planted.changes[:8]]
+        out["planted"] += [f"register 0x{at:x}: 0x{value:x}" for at, value in record.planted.registers]
     out.update(dump.examine(record.folder / "disk", record.folder, record.guest_status))
-    out.update(_note_figures(scenario, out["note"], old, new))
+    out.update(_note_figures(view, out["note"]))
     return out

@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: MIT
 """Is the new view really policy(old view)? Compares two readings of tables, requester by requester."""
-from .vtdread import PAGE, Leaf, Tables
+from dataclasses import dataclass
+
+from .vtdread import BROKEN, FIRST, PAGE, PASS_THROUGH, Leaf, Tables
 
 Span = tuple[int, int]
 MAX_REPORTED = 8
-PASS_THROUGH = 2  # the context entry's T field
 SAMPLE = 16 << 20  # an address that every pass-through requester could use
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the new tables are held against: the policy, the spans that nobody may reach, old memory, and the
+    requesters whose old tables were broken on purpose, with what is to become of those."""
+
+    policy: str
+    walls: list[Span]
+    ram: list[Span]
+    quarantined: frozenset[int] = frozenset()
+    broken: str = "block"  # or scratch
 
 
 def _inside(address: int, spans: list[Span]) -> bool:
@@ -41,18 +54,46 @@ def _expected(policy: str, leaves: list[Leaf], walls: list[Span]) -> list[Leaf]:
     return _merged(out)
 
 
-def scratch_page(old: Tables, new: Tables) -> int | None:
+def scratch_page(terms: Terms, old: Tables, new: Tables) -> int | None:
     """Returns the page that scratch leads everything to, as the tables themselves say; None if none is mapped."""
     for source, entry in old.contexts.items():
-        mapped = [leaf.iova for leaf in old.leaves(source)[:1]] or ([SAMPLE] if entry.kind == PASS_THROUGH else [])
+        if _quarantined(terms, source, entry.kind):
+            if terms.broken != "scratch":
+                continue
+            mapped = [SAMPLE]
+        elif terms.policy != "scratch":
+            continue
+        else:
+            mapped = [leaf.iova for leaf in old.leaves(source)[:1]]
+            mapped = mapped or ([SAMPLE] if entry.kind == PASS_THROUGH else [])
         for iova in mapped:
             found = new.translate(source, iova)
             return found[0] & ~(PAGE - 1) if found else None
     return None
 
 
-def _pass_through_problems(policy: str, source: int, new: Tables, walls: list[Span], ram: list[Span]) -> list[str]:
+def _quarantined(terms: Terms, source: int, kind: str) -> bool:
+    return kind == BROKEN or source & 0xFFFF in terms.quarantined
+
+
+def _quarantine_problems(terms: Terms, source: int, new: Tables, page: int | None) -> list[str]:
+    """A requester whose old tables are broken reaches nothing, or the scratch page, and nobody hears of it."""
+    out, entry = [], new.contexts.get(source)
+    if not new.silent(source):
+        out.append(f"{source:04x}: broken, and its faults are still reported")
+    if entry and entry.kind in (PASS_THROUGH, BROKEN):
+        out.append(f"{source:04x}: broken before, {entry.kind} now")
+    if terms.broken == "scratch":
+        if page is None or new.translate(source, SAMPLE) != (page, True, True):
+            out.append(f"{source:04x}: broken, and does not lead to the scratch page")
+    elif new.leaves(source):
+        out.append(f"{source:04x}: broken, and {len(new.leaves(source))} mappings are there")
+    return out
+
+
+def _pass_through_problems(terms: Terms, source: int, new: Tables) -> list[str]:
     """Pass-through meant: every address is itself. Checks that against what the policy leaves of it."""
+    policy, walls, ram = terms.policy, terms.walls, terms.ram
     if policy == "scratch":
         return []  # its page is checked where requesters with tables are; here nothing can be said of "all"
     leaves, out = new.leaves(source), []
@@ -69,19 +110,20 @@ def _pass_through_problems(policy: str, source: int, new: Tables, walls: list[Sp
 
 
 def _shared_domains(new: Tables) -> list[str]:
-    """Two tables under one domain id would mix in the IOTLB."""
-    tables: dict[int, set[tuple[int, int]]] = {}
+    """Two tables under one domain id would mix in the IOTLB (first-stage entries carry their PASID as well)."""
+    tables: dict[tuple[int, int], set[tuple[int, int]]] = {}
     for entry in new.contexts.values():
-        tables.setdefault(entry.domain, set()).add((entry.table, entry.levels))
-    return [f"domain id {d} names {len(t)} different tables" for d, t in tables.items() if len(t) > 1]
+        if entry.kind != BROKEN:
+            key = (entry.domain, entry.source >> 16 if entry.kind == FIRST else -1)
+            tables.setdefault(key, set()).add((entry.table, entry.levels))
+    return [f"domain id {d} names {len(t)} different tables" for (d, _), t in tables.items() if len(t) > 1]
 
 
-def _scratch_problems(old: Tables, new: Tables, walls: list[Span]) -> list[str]:
-    page = scratch_page(old, new)
+def _scratch_problems(terms: Terms, old: Tables, new: Tables, page: int | None) -> list[str]:
     problems = []
-    if page is not None and not _inside(page, walls):
-        problems.append(f"the scratch page 0x{page:x} lies outside the crash region")
-    for source in old.contexts:
+    for source, entry in old.contexts.items():
+        if _quarantined(terms, source, entry.kind):
+            continue
         for leaf in old.leaves(source):
             for iova in (leaf.iova, leaf.iova + leaf.size - PAGE):
                 if new.translate(source, iova) != (page, True, True):
@@ -89,53 +131,83 @@ def _scratch_problems(old: Tables, new: Tables, walls: list[Span]) -> list[str]:
     return problems
 
 
-def problems(policy: str, old: Tables, new: Tables, walls: list[Span], ram: list[Span]) -> list[str]:
-    """Returns what is wrong with the new tables, one line each.
+def _requester_problems(terms: Terms, source: int, old: Tables, new: Tables, page: int | None) -> list[str]:
+    entry, taken, out = old.contexts[source], new.contexts.get(source), []
+    if _quarantined(terms, source, entry.kind):
+        return _quarantine_problems(terms, source, new, page)
+    if taken is None:
+        return [f"{source:04x}: no context entry any more"]
+    if not taken.faults_off:
+        out.append(f"{source:04x}: fault processing is still on")
+    if taken.domain != entry.domain and entry.kind != PASS_THROUGH and not _stolen(old, entry):
+        out.append(f"{source:04x}: domain id {entry.domain} became {taken.domain}")
+    if taken.kind == PASS_THROUGH:
+        out.append(f"{source:04x}: passes through, so it reaches the crash region")
+    elif taken.kind == BROKEN:
+        out.append(f"{source:04x}: its new entry is broken")
+    elif entry.kind == PASS_THROUGH:
+        out += _pass_through_problems(terms, source, new)
+    elif terms.policy != "scratch":
+        want, got = _expected(terms.policy, old.leaves(source), terms.walls), _merged(new.leaves(source))
+        if want != got:
+            out.append(f"{source:04x}: {len(got)} mapped ranges, {len(want)} expected under {terms.policy}"
+                       + _first_difference(want, got))
+    return out
 
-    walls are the spans nobody may reach, ram is old memory.
-    """
+
+def _first_difference(want: list[Leaf], got: list[Leaf]) -> str:
+    odd = sorted(set(want) ^ set(got), key=lambda leaf: leaf.iova)[0]
+    return f", the first that {'is missing' if odd in want else 'is too many'}: {odd}"
+
+
+def _stolen(old: Tables, entry) -> bool:
+    """Tells whether another requester uses the same domain id for another table: one of them must get a new id."""
+    return any(other.domain == entry.domain and (other.table, other.levels) != (entry.table, entry.levels)
+               for other in old.contexts.values() if other.kind == entry.kind)
+
+
+def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
+    """Returns what is wrong with the new tables, one line each."""
     out = _shared_domains(new)
-    for source, entry in sorted(old.contexts.items()):
-        taken = new.contexts.get(source)
-        if taken is None:
-            out.append(f"{source:04x}: no context entry any more")
-            continue
-        if not taken.faults_off:
-            out.append(f"{source:04x}: fault processing is still on")
-        if taken.domain != entry.domain and entry.kind != PASS_THROUGH:
-            out.append(f"{source:04x}: domain id {entry.domain} became {taken.domain}")
-        if taken.kind == PASS_THROUGH:
-            out.append(f"{source:04x}: passes through, so it reaches the crash region")
-        elif entry.kind == PASS_THROUGH:
-            out += _pass_through_problems(policy, source, new, walls, ram)
-        elif policy != "scratch":
-            want, got = _expected(policy, old.leaves(source), walls), _merged(new.leaves(source))
-            if want != got:
-                out.append(f"{source:04x}: {len(got)} mapped ranges, {len(want)} expected under {policy}")
-    for source in sorted(set(new.contexts) - set(old.contexts)):
-        if new.contexts[source].kind > 1 or (policy != "scratch" and new.leaves(source)):
+    page = scratch_page(terms, old, new)
+    if page is not None and not _inside(page, terms.walls):
+        out.append(f"the scratch page 0x{page:x} lies outside the crash region")
+    for source in sorted(old.contexts):
+        out += _requester_problems(terms, source, old, new, page)
+    for source in sorted(terms.quarantined - {s & 0xFFFF for s in old.contexts}):
+        out += _quarantine_problems(terms, source, new, page)
+    for rid, pasid in sorted(old.rid_pasid.items()):
+        if new.rid_pasid.get(rid, pasid) != pasid:
+            out.append(f"{rid:04x}: requests without a PASID were PASID {pasid}, are {new.rid_pasid[rid]}")
+    for source in sorted(set(new.contexts) - set(old.contexts) - terms.quarantined):
+        if new.contexts[source].kind == PASS_THROUGH or (terms.policy != "scratch" and new.leaves(source)):
             out.append(f"{source:04x}: mapped now, absent before")
-    if policy == "scratch":
-        out += _scratch_problems(old, new, walls)
-    elif policy != "freeze":
-        outside = [p for p in new.pages if not _inside(p, walls)]
-        if outside:
-            out.append(f"{len(outside)} table pages lie in old memory, the first at 0x{outside[0]:x}")
+    if terms.policy == "scratch":
+        out += _scratch_problems(terms, old, new, page)
+    # Freeze may share the lower levels with the old tables; what points at page tables, and their roots, never.
+    pages = {entry.table for entry in new.contexts.values() if entry.kind not in (PASS_THROUGH, BROKEN)}
+    pages = pages | new.structure if terms.policy == "freeze" else new.pages
+    outside = sorted(p for p in pages if not _inside(p, terms.walls))
+    if outside:
+        out.append(f"{len(outside)} table pages lie in old memory, the first at 0x{outside[0]:x}")
     return out[:MAX_REPORTED] + ([f"and {len(out) - MAX_REPORTED} more"] if len(out) > MAX_REPORTED else [])
 
 
-def wrong_translations(policy: str, old: Tables, new: Tables, seen: dict[tuple[int, int, int, int], int]) -> int:
+def wrong_translations(terms: Terms, old: Tables, new: Tables, seen: dict[tuple[int, int, int, int], int]) -> int:
     """Returns how many accesses, as QEMU traced them, went where the policy does not send them.
 
     QEMU traces a target also for a write it then denies, so this says where accesses lead, not whether they landed.
     """
     bad = 0
-    page = scratch_page(old, new) if policy == "scratch" else None
+    page = scratch_page(terms, old, new)
     for (source, iova, target, _), times in seen.items():
+        entry = old.contexts.get(old.named(source))
         was = old.translate(source, iova)
-        if policy == "scratch":
+        if entry is None or _quarantined(terms, source, entry.kind):
+            want = page if terms.broken == "scratch" else None
+        elif terms.policy == "scratch":
             want = page  # also for addresses that were never mapped: a device that reads zeros may ask for any
-        elif policy == "block" or was is None:
+        elif terms.policy == "block" or was is None or _inside(was[0], terms.walls):
             want = None
         else:
             want = was[0]

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from .paths import LabError
+from .physical import Physical
 
 FOUR_GIB = 1 << 32
 CHUNK = 4 << 20
@@ -24,8 +25,8 @@ TRACE_EVENTS = ("vtd_dmar_fault", "vtd_dmar_enable", "vtd_reg_dmar_root")
 STORM_STREAMS = {"vtd_dmar_translate": b"vtd_dmar_translate", "guest_errors": b"invalid "}
 DEVICES = {
     "hda": ["-audiodev", "none,id=a0", "-device", "intel-hda,id=hda", "-device", "hda-duplex,audiodev=a0"],
-    "rtl8139": ["-netdev", "dgram,id=n0,local.type=fd,local.str={net0}", "-device", "rtl8139,netdev=n0,romfile="],
-    "e1000e": ["-netdev", "dgram,id=n1,local.type=fd,local.str={net1}", "-device", "e1000e,netdev=n1,romfile="],
+    "rtl8139": ["-netdev", "dgram,id=n0,local.type=fd,local.str={net0}", "-device", "rtl8139,id=rtl8139,netdev=n0,romfile="],
+    "e1000e": ["-netdev", "dgram,id=n1,local.type=fd,local.str={net1}", "-device", "e1000e,id=e1000e,netdev=n1,romfile="],
     "nvme": ["-drive", "if=none,id=nv0,format=raw,file={nvme},cache=unsafe,throttling.bps-read=20000",
              "-device", "nvme,drive=nv0,serial=lab"],
     "uhci": ["-device", "piix3-usb-uhci,id=uhci", "-device", "usb-tablet,bus=uhci.0"],
@@ -60,6 +61,14 @@ class GuestMemory:
             if start <= address and address + length <= end:
                 return os.pread(self.fd, length, offset + address - start)
         return None
+
+    def write(self, address: int, data: bytes) -> None:
+        """Changes guest memory; the machine must be held."""
+        for start, end, offset in self.ranges():
+            if start <= address and address + len(data) <= end:
+                os.pwrite(self.fd, data, offset + address - start)
+                return
+        raise LabError(f"0x{address:x} is not guest memory")
 
     def _extents(self) -> list[tuple[int, int]]:
         """Returns the (start, end) file ranges that hold data: untouched guest memory stays untouched."""
@@ -117,7 +126,8 @@ class Machine:
         self.memory = memory
         self.net = []
         self._qmp, qmp = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        theirs = [qmp]
+        self._gdb, gdb = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        theirs = [qmp, gdb]
         for _ in range(nets):
             a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
             a.setblocking(False)
@@ -127,8 +137,8 @@ class Machine:
         # A pipe, not a socket: a socket is full after some 270 single characters, and then the UART stalls.
         self.serial_fd, serial_w = os.pipe()
         fcntl.fcntl(serial_w, fcntl.F_SETPIPE_SZ, 1 << 20)
-        fds = {"qmp": qmp.fileno(), "serial": serial_w, "trace": trace_w, "ram": memory.fd}
-        fds.update({f"net{n}": s.fileno() for n, s in enumerate(theirs[1:])})
+        fds = {"qmp": qmp.fileno(), "gdb": gdb.fileno(), "serial": serial_w, "trace": trace_w, "ram": memory.fd}
+        fds.update({f"net{n}": s.fileno() for n, s in enumerate(theirs[2:])})
         argv = [_fill(a, fds) for a in argv]
         self._log = log
         try:
@@ -144,6 +154,7 @@ class Machine:
                 s.close()
         self._pending = b""
         self._qmp_ready = False
+        self._physical: Physical | None = None
 
     def ended(self) -> bool:
         """Tells whether QEMU is gone; waits a moment, since its lines close before the process is reaped."""
@@ -201,6 +212,13 @@ class Machine:
         else:
             self.qmp("trace-event-set-state", name=name, enable=on)
 
+    def physical(self) -> Physical:
+        """Returns a way to the registers of the held machine; asking for it holds the machine."""
+        if self._physical is None:
+            self.qmp("human-monitor-command", **{"command-line": "gdbserver chardev:gdb"})
+            self._physical = Physical(self._gdb)
+        return self._physical
+
     def hold(self, way: str) -> None:
         """Stops the machine. The monitor's stop first finishes outstanding block I/O; a signal does not."""
         if way == "monitor":
@@ -224,7 +242,7 @@ class Machine:
 
     def close(self) -> None:
         """Gives back the descriptors; nobody may read from them any more."""
-        for s in (self._qmp, *self.net):
+        for s in (self._qmp, self._gdb, *self.net):
             s.close()
         os.close(self.trace_fd)
         os.close(self.serial_fd)

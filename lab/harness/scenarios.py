@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from .paths import SCENARIOS, LabError
+from .plant import CASES
 from .qemu import DEVICES
 
 POLICIES = ("freeze", "scratch", "block", "preserve")
@@ -16,6 +17,9 @@ CHOICES = {
     "pause": ("monitor", "signal"),
     "la57": (True, False),
     "cofferdam": (True, False),
+    "broken": ("block", "scratch"),
+    "plant": ("", *CASES),
+    "qemu": ("", "backports"),
 }
 
 
@@ -28,6 +32,7 @@ class Scenario:
     title: str
     sets: list[str]
     kernel: str
+    qemu: str
     firmware: str
     la57: bool
     cpu_options: str
@@ -42,6 +47,8 @@ class Scenario:
     capture: str
     cofferdam: bool
     policy: str
+    broken: str
+    plant: str
     wrap: str
     dma_seconds: float
     pause: str
@@ -56,14 +63,17 @@ def _word(value: object) -> str:
 
 
 def _multiplied(entry: dict) -> list[dict]:
-    axes = entry["axes"]
+    """Returns one entry for each combination of the axes' values; "*" stands for all plants."""
+    axes = {key: list(CASES) if values == "*" else values for key, values in entry["axes"].items()}
+    common = {key: value for key, value in entry.items() if key not in ("axes", "name") and "_by_" not in key}
     out = []
     for values in itertools.product(*axes.values()):
-        one = dict(zip(axes, values))
+        one = {**common, **dict(zip(axes, values))}
         one["name"] = entry["name"].format(**{k: _word(v) for k, v in one.items()})
-        for axis, by_value in entry.items():
-            if axis.startswith("expect_by_"):
-                one["expect"] = by_value.get(one[axis.removeprefix("expect_by_")], one.get("expect", "still"))
+        for key, by_value in entry.items():
+            what, _, axis = key.partition("_by_")
+            if axis and one[axis] in by_value:
+                one[what] = by_value[one[axis]]
         out.append(one)
     return out
 
@@ -76,6 +86,8 @@ def _finished(entry: dict, data: dict) -> Scenario:
     if merged["expect"] not in data["expect"]:
         raise LabError(f"scenarios.toml: {name}: no [expect.{merged['expect']}]")
     merged = {**data["crash"][merged["crash"]], **merged}
+    if merged["plant"] in CASES and not merged["about"]:
+        merged["about"] = CASES[merged["plant"]].__doc__
     merged["expected"] = {**data["expect"][merged["expect"]], **merged.pop("also", {})}
     known = {f.name for f in fields(Scenario)}
     for key in merged:
@@ -110,6 +122,6 @@ def load(path: Path = SCENARIOS) -> dict[str, Scenario]:
 
 
 def unmodified(scenario: Scenario) -> Scenario:
-    """Returns the same crash without Cofferdam; only the dump has to be there."""
-    return replace(scenario, name=scenario.name + "-without", cofferdam=False, expect="measured",
-                   expected={"dump_complete": True, "dump_has_panic": True})
+    """Returns the same crash without Cofferdam; the dump has to be there, unless something was broken on purpose."""
+    expected = {} if scenario.plant else {"dump_complete": True, "dump_has_panic": True}
+    return replace(scenario, name=scenario.name + "-without", cofferdam=False, expect="measured", expected=expected)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""What the guest says about itself on its console: its memory, its IOMMU. Nothing of it comes from Cofferdam."""
+import re
+
+from .vtdread import Rules
+
+MIB = 1 << 20
+Span = tuple[int, int]
+_IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
+_E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] usable")
+_WIDTH = re.compile(r"DMAR: Host address width (\d+)")
+_CAPABILITIES = re.compile(r"DMAR: dmar0: .* cap ([0-9a-f]+) ecap ([0-9a-f]+)")
+
+
+def _spans(texts: list[str], kind: str) -> list[Span]:
+    found = [_IOMEM.search(t) for t in texts]
+    return [(int(m.group(2), 16), int(m.group(3), 16) + 1) for m in found if m and m.group(4) == kind]
+
+
+def crash_region(texts: list[str]) -> list[Span]:
+    """Returns the memory that the first kernel kept for the capture kernel."""
+    return _spans(texts, "Crash kernel")
+
+
+def system_ram(texts: list[str]) -> list[Span]:
+    """Returns the first kernel's memory, the crash region included."""
+    return _spans(texts, "System RAM")
+
+
+def capture_low(lines: list[tuple[float, str]], panic: float) -> list[Span]:
+    """Returns the low memory that the capture kernel runs in, whole pages: it prints its map after the panic."""
+    found = [_E820.search(text) for time_s, text in lines if time_s > panic]
+    spans = [(int(m.group(1), 16), int(m.group(2), 16) + 1) for m in found if m]
+    return [(start & -4096, end + 4095 & -4096) for start, end in spans if end <= MIB]
+
+
+def without(spans: list[Span], holes: list[Span]) -> list[Span]:
+    """Returns spans with holes cut out."""
+    for low, high in holes:
+        pieces = [p for start, end in spans for p in ((start, min(end, low)), (max(start, high), end))]
+        spans = [(start, end) for start, end in pieces if start < end]
+    return spans
+
+
+def _first(pattern: re.Pattern, texts: list[str]) -> re.Match | None:
+    return next((found for found in map(pattern.search, texts) if found), None)
+
+
+def rules(texts: list[str], walls: list[Span] | None = None) -> Rules:
+    """Returns what the unit takes for sound, as the first kernel printed it.
+
+    With walls, tables must lie in the first kernel's memory and outside of them: what old tables may do.
+    """
+    width, caps = _first(_WIDTH, texts), _first(_CAPABILITIES, texts)
+    kept = {"width": int(width.group(1))} if width else {}
+    if caps:
+        kept.update(cap=int(caps.group(1), 16), ecap=int(caps.group(2), 16))
+    spans = without(system_ram(texts), walls or [])
+    return Rules(known=lambda address: any(start <= address < end for start, end in spans), **kept)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Every plant, on a dead kernel made by hand: what it breaks is what the reader then calls broken."""
+from harness import plant, planter
+from harness.paths import LabError
+from harness.vtdread import ADDRESS, BROKEN, PASS_THROUGH, Rules, Tables
+
+from .tap import RW, Memory, check, legacy, paging
+
+ROOT, TABLE, OTHER_TABLE, QUEUE, INTERRUPTS = 0x1000, 0x10000, 0x20000, 0x30000, 0x40000
+CRASH, RAM = (0x400000, 0xC00000), (0x1000, 0x1000000)
+VICTIM, OTHER = 0x18, 0x20
+RING = [(0x5000 + n * 0x1000, 0x300000 + n * 0x1000 | RW) for n in range(80)]
+
+
+class Unit:
+    """Registers as the planter meets them; the queue stops at a bad descriptor, absent devices fault."""
+
+    def __init__(self, memory):
+        self.memory = memory
+        self.words = {planter.RTADDR: ROOT, planter.GSTS: 0xC7000000, planter.IQA: QUEUE, planter.IQT: 0x40, planter.IQH: 0x40,
+                      planter.IRTA: INTERRUPTS | 0xF, planter.FSTS: 0}
+
+    def read(self, address, width):
+        """A register."""
+        return self.words.get(address - planter.REGISTERS, 0) & (1 << 8 * width) - 1
+
+    def write(self, address, width, value):
+        """A register, with what follows from it."""
+        offset = address - planter.REGISTERS
+        if offset == planter.GCMD:
+            self.words[planter.GSTS] = value
+        elif offset == planter.IQT and self.memory.read(QUEUE + 0x40, 8) == b"\xff" * 8:
+            self.words[planter.FSTS] |= planter.QUEUE_ERROR
+        self.words[offset] = value
+
+    def run_for(self, _):
+        """Devices go on for a while."""
+        self.words[planter.FSTS] |= planter.FAULT
+
+
+class Machine:
+    """A monitor that knows one question."""
+
+    def qmp(self, _):
+        """query-pci."""
+        return [{"bus": 0, "devices": [{"slot": rid >> 3, "function": rid & 7, "qdev_id": name}
+                                       for name, rid in (("hda", VICTIM), ("rtl8139", OTHER), ("", 0xF8))]}]
+
+
+def dead_kernel():
+    """Two requesters with tables of their own, a ring half written, an image with a pool in the crash region."""
+    memory = legacy(ROOT, TABLE, RING, memory=Memory())
+    memory.put(ROOT + 0x1000, 2 * OTHER, OTHER_TABLE | 1)
+    memory.put(ROOT + 0x1000, 2 * OTHER + 1, 8 << 8 | 2)
+    paging(memory, OTHER_TABLE, [(0x5000, 0x380000 | RW)])
+    for _, entry in RING[2:]:
+        memory.write(entry & ADDRESS, b"\xa5" * 4096)
+    memory.write(CRASH[0] + planter.IMAGE_HEADER, planter.IMAGE_MAGIC)
+    memory.write(CRASH[0] + planter.IMAGE_HEADER + planter.POOL_OFFSET, (0x500000).to_bytes(8, "little"))
+    return memory
+
+
+def rules(keep_out):
+    """Legacy capabilities of QEMU's unit; keep_out: tables may not lie in the crash region."""
+    def known(address):
+        return RAM[0] <= address < RAM[1] and not (keep_out and CRASH[0] <= address < CRASH[1])
+
+    return Rules(width=39, cap=0xD2008C222F0606, ecap=0xF00F4A, known=known)
+
+
+def planted(name):
+    """Returns (planter, tables as the judgement reads them afterwards)."""
+    memory = dead_kernel()
+    unit = Unit(memory)
+    tool = planter.Planter(Machine(), unit, memory, rules(False), [CRASH], [RAM], unit.run_for)
+    plant.plant(name, tool)
+    rtaddr = tool.planted.rtaddr
+    if rtaddr >> 11 & 1 or not rules(True).known(rtaddr & ADDRESS):
+        return tool, Tables(lambda address, length: None, 0)
+    return tool, Tables(memory.read, rtaddr & ADDRESS, bool(rtaddr >> 10 & 1), rules(True))
+
+
+def test_every_case():
+    """What a case claims of the victim is what the reader sees."""
+    check("all cases are found", len(plant.CASES) >= 25, True)
+    for name, case in plant.CASES.items():
+        tool, old = planted(name)
+        done = tool.planted
+        check(f"{name}: has a text, and changed something", (bool(case.__doc__), bool(done.changes or done.registers)),
+              (True, True))
+        kind = old.contexts[VICTIM].kind if VICTIM in old.contexts else None
+        if done.expect == plant.VICTIM_LOST:
+            check(f"{name}: the victim's entry is broken, the other one's is not",
+                  (kind, old.contexts[OTHER].kind, done.quarantined), (BROKEN, "second", {VICTIM}))
+        elif done.expect == plant.BUS_LOST:
+            left = [c for c in old.contexts.values() if c.kind != BROKEN]
+            check(f"{name}: nobody has a sound entry", (left, done.quarantined), ([], {VICTIM, OTHER, 0xF8}))
+        else:
+            check(f"{name}: nobody is said to be lost", done.quarantined, set())
+
+
+def test_some_cases():
+    """The edges of single cases."""
+    def leaves(name):
+        return len(planted(name)[1].leaves(VICTIM))
+
+    check("ring: the pages that come next", [hex(leaf.iova) for leaf in planted("queue-off")[0].ring()[:2]],
+          ["0x7000", "0x8000"])
+    check("pool: from the image header", hex(planted("queue-off")[0].pool()), "0xa00000")
+    check("next-outside-ram: everything below is lost", leaves("next-outside-ram"), 0)
+    check("leaf-reserved-bits: the ring's next 64 are lost", leaves("leaf-reserved-bits"), 16)
+    tool, old = planted("leaf-into-crash-region")
+    into = [leaf for leaf in old.leaves(VICTIM) if CRASH[0] <= leaf.target < CRASH[1]]
+    check("leaf-into-crash-region: the next 64", len(into), 64)
+    check("context-pass-through", planted("context-pass-through")[1].contexts[VICTIM].kind, PASS_THROUGH)
+    _, old = planted("context-shared-domain")
+    check("context-shared-domain", [old.contexts[s].domain for s in (VICTIM, OTHER)], [7, 7])
+    tool, old = planted("rtaddr-second-root")
+    check("rtaddr-second-root: the other device is gone", (sorted(old.contexts), old.root != ROOT), ([VICTIM], True))
+    tool, old = planted("fault-pending")
+    check("fault-pending: the entry is back", old.contexts[VICTIM].kind, "second")
+    memory = legacy(ROOT, TABLE, [])
+    try:
+        plant.plant("leaf-into-pool", planter.Planter(Machine(), Unit(memory), memory, rules(False), [CRASH], [RAM], None))
+        check("no ring, no plant", "planted", "refused")
+    except LabError:
+        check("no ring, no plant", "refused", "refused")
