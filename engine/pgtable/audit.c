@@ -64,12 +64,35 @@ static dam_err on_place(void *ctx, unsigned level, uint64_t **where)
 static dam_err on_leaves(void *ctx, const struct pt_table *t, const struct pt_scan *scan, bool *each)
 {
     struct pt_audit *a = ctx;
-    *each = scan->watched;
+    *each = scan->watched || (a->window && (scan->readable || scan->writable) &&
+                              dam_ranges_overlap(a->window, t->iova, pt_span(1)));
     if (!*each) {
         a->readable += t->r ? scan->readable : 0;
         a->writable += t->w ? scan->writable : 0;
     }
     return DAM_OK;
+}
+
+// Bytes of [start, end) that lie in the window.
+static uint64_t in_window(const struct pt_audit *a, uint64_t start, uint64_t end)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; a->window && i < a->window->count; i++) {
+        const struct dam_range *r = &a->window->at[i];
+        uint64_t from = r->start > start ? r->start : start, to = r->end < end ? r->end : end;
+        bytes += from < to ? to - from : 0;
+    }
+    return bytes;
+}
+
+static void count_collisions(struct pt_audit *a, uint64_t iova, uint64_t addr, uint64_t span)
+{
+    uint64_t bytes = iova == addr ? 0 : in_window(a, iova, iova + span);
+    if (bytes && !a->collisions) {
+        a->collision_iova = iova;
+        a->collision_addr = addr;
+    }
+    a->collisions += bytes >> DAM_PAGE_SHIFT;
 }
 
 static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e)
@@ -81,12 +104,18 @@ static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, cons
     a->writable += w ? span >> DAM_PAGE_SHIFT : 0;
     if (!r && !w)
         return DAM_OK;
+    if (!a->windowed)
+        count_collisions(a, iova, e->addr, span);
     for (uint64_t at = e->addr, end = e->addr + span; at < end;) {
         const struct dam_range *k = dam_ranges_find(a->keep_out, at, end - at);
         if (!k)
             break;
         uint64_t from = k->start > at ? dam_align_down(k->start, DAM_PAGE_SIZE) : at;
         uint64_t to = k->end < end ? dam_align_up(k->end, DAM_PAGE_SIZE) : end;
+        if (a->windowed && iova == e->addr && in_window(a, from, to) == to - from) {
+            at = to;
+            continue;
+        }
         a->cut_readable += r ? (to - from) >> DAM_PAGE_SHIFT : 0;
         a->cut_writable += w ? (to - from) >> DAM_PAGE_SHIFT : 0;
         // Linux maps the first 16 MiB one to one for the ISA bridge: ordinary, and no error of the old

@@ -26,6 +26,11 @@ struct pt_audit {
     struct dam_finding about;          // unit, segment and rid of the findings
     uint64_t *buffers;                 // PT_MAX_LEVELS pages; unused when copying
     bool copy;                         // deep-copy the tables into the pool
+    // Identity window that is, or may be, laid over the tree; NULL: none. In a tree that has it (`windowed`)
+    // mappings of it are no cuts, wherever they lead as long as that is to themselves; in another one those
+    // that lead elsewhere are counted, because the window would change what they mean.
+    const struct dam_ranges *window;
+    bool windowed;
 
     // out:
     uint64_t readable, writable;         // 4-KiB pages mapped, before the cuts
@@ -33,8 +38,10 @@ struct pt_audit {
     uint64_t tables;                     // table pages read
     struct pt_cut *cuts;                 // records of the pool
     uint32_t cut_count;
-    dam_pa copied_root;   // with copy
-    uint64_t copied_from; // with copy: pt_tree.own_from of the copied tree
+    uint64_t collisions;                     // 4-KiB pages of the window that lead elsewhere
+    uint64_t collision_iova, collision_addr; // the first of them
+    dam_pa copied_root;                      // with copy
+    uint64_t copied_from;                    // with copy: pt_tree.own_from of the copied tree
 
     // the visitor's own:
     struct pt_cut *last_cut;

@@ -149,6 +149,35 @@ dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64_t size)
     return set(tree, iova, size, (struct pt_entry){.kind = PT_EMPTY});
 }
 
+// The recursion ends with the levels.
+static dam_err lay_table_over(const struct pt_tree *tree, uint64_t *table, const uint64_t *from,
+                              unsigned level)
+{
+    const struct pt_format *f = tree->format;
+    dam_err err = DAM_OK;
+    for (unsigned i = 0; !err && i < PT_ENTRIES; i++) {
+        struct pt_entry over = f->decode(&tree->params, from[i], level);
+        if (over.kind == PT_EMPTY)
+            continue;
+        uint64_t *child;
+        if (over.kind == PT_LEAF || f->decode(&tree->params, table[i], level).kind == PT_EMPTY) {
+            table[i] = from[i];
+            continue;
+        }
+        err = descend(tree, &table[i], level, &child);
+        if (!err)
+            err = lay_table_over(tree, child, dam_arena_ptr(tree->memory->pool, dam_pa_of(over.addr)),
+                                 level - 1);
+    }
+    return err;
+}
+
+dam_err pt_tree_lay_over(struct pt_tree *tree, dam_pa from)
+{
+    return lay_table_over(tree, dam_arena_ptr(tree->memory->pool, tree->root),
+                          dam_arena_ptr(tree->memory->pool, from), tree->params.levels - 1u);
+}
+
 dam_err pt_scratch_new(const struct pt_format *format, const struct pt_params *params, struct dam_arena *pool,
                        struct pt_scratch *out)
 {

@@ -157,6 +157,12 @@ DAM_MUST_CHECK dam_err pt_tree_map(struct pt_tree *tree, uint64_t iova, uint64_t
 // Empties [iova, iova+size).
 DAM_MUST_CHECK dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64_t size);
 
+// Lays the tree below `from`, a root in the pool of the same format and levels, over this one: what it maps
+// replaces what was there, the rest stays. Its tables are shared wherever nothing else was, so that one tree
+// can be laid over many; after it no other edit of this tree may follow, and `from` must not change. Entries
+// that need a table of their own get one. DAM_E_NOMEM.
+DAM_MUST_CHECK dam_err pt_tree_lay_over(struct pt_tree *tree, dam_pa from);
+
 // Tables in which every IOVA leads to one zeroed page, readable and writable: level n is root[n]; one page a
 // level.
 struct pt_scratch {

@@ -368,6 +368,115 @@ static void map_uses_large_leaves(void **state)
     assert_int_equal(pt_tree_map(&tree, 0, 1ull << 46, 0x1000, true, true), DAM_E_RANGE);
 }
 
+// One template over several trees: its tables are shared where nothing else was, and never changed.
+static void lay_over_shares_and_splits(void **state)
+{
+    struct world *w = *state;
+    struct pt_tree window = {.format = &w->format, .params = w->params, .memory = &w->own_memory};
+    assert_int_equal(pt_tree_new(&window), DAM_OK);
+    assert_int_equal(pt_tree_map(&window, 0x1000, 0x1000, 0x9E000, true, true), DAM_OK);
+    assert_int_equal(pt_tree_map(&window, 0x6FF00000, 0x6FF00000, 0x10100000, true, true), DAM_OK);
+    uint64_t template_low = w->pool.low;
+    uint8_t before[16 * DAM_PAGE_SIZE];
+    memcpy(before, w->pool.base, (size_t)template_low);
+    assert_int_equal(template_low / DAM_PAGE_SIZE, 6); // 4 KiB: low memory, the edge; 2 MiB: two GiB; above
+
+    // A frozen tree with a mapping beside the first window and one in the place of the second.
+    *old_slot(w, 0xA0000, 0, RW) = 0x10000000 | RW;
+    *old_slot(w, 0x70000000, 0, RW) = 0x10005000 | RW;
+    struct pt_tree tree = window;
+    assert_int_equal(pt_tree_share(&tree, dam_pa_of(OLD_BASE), true, false), DAM_OK);
+    assert_int_equal(pt_tree_lay_over(&tree, window.root), DAM_OK);
+    assert_int_equal(ask(w, tree.root, 0xA0000), 0x10000000 | 1);
+    assert_int_equal(ask(w, tree.root, 0x9E000), 0x9E000 | RW);
+    assert_int_equal(ask(w, tree.root, 0x9F000), 0);
+    assert_int_equal(ask(w, tree.root, 0x6FEFF000), 0);
+    assert_int_equal(ask(w, tree.root, 0x6FF00000), 0x6FF00000 | RW);
+    assert_int_equal(ask(w, tree.root, 0x70000000), 0x70000000 | RW);
+    assert_int_equal(ask(w, tree.root, 0x7FFFF000), 0x7FFFF000 | RW);
+    assert_int_equal(ask(w, tree.root, 0x80000000), 0);
+    // Root, and one table of each level for the first window; the second one needs one of its own for 1 GiB.
+    assert_int_equal((w->pool.low - template_low) / DAM_PAGE_SIZE, 5);
+    // Over everything else as well: a tree that maps all of it, read-only, in large leaves.
+    struct pt_tree identity = window;
+    assert_int_equal(pt_tree_new(&identity), DAM_OK);
+    assert_int_equal(pt_tree_map(&identity, 0, 0, 4ull << 30, true, false), DAM_OK);
+    assert_int_equal(pt_tree_lay_over(&identity, window.root), DAM_OK);
+    assert_int_equal(ask(w, identity.root, 0), 0 | 1);
+    assert_int_equal(ask(w, identity.root, 0x1000), 0x1000 | RW);
+    assert_int_equal(ask(w, identity.root, 0x9F000), 0x9F000 | 1);
+    assert_int_equal(ask(w, identity.root, 0x6FEFF000), 0x6FEFF000 | 1);
+    assert_int_equal(ask(w, identity.root, 0x7FFFF000), 0x7FFFF000 | RW);
+    assert_int_equal(ask(w, identity.root, 0x80000000), 0x80000000 | 1);
+    assert_memory_equal(before, w->pool.base, (size_t)template_low);
+    // The pool may run out at every page.
+    uint64_t low = w->pool.low, size = w->pool.size;
+    struct pt_tree again = window;
+    for (uint64_t pages = 0; pages < 5; pages++) {
+        w->pool.size = low + pages * DAM_PAGE_SIZE;
+        dam_err err = pt_tree_share(&again, dam_pa_of(OLD_BASE), true, false);
+        assert_int_equal(err ? err : pt_tree_lay_over(&again, window.root), DAM_E_NOMEM);
+        dam_arena_release(&w->pool, low);
+    }
+    w->pool.size = size;
+}
+
+// What a window would change the meaning of: mappings at its addresses that lead elsewhere.
+static void audit_counts_collisions(void **state)
+{
+    struct world *w = *state;
+    struct dam_range storage[2];
+    struct dam_ranges window;
+    dam_ranges_init(&window, storage, 2);
+    assert_int_equal(dam_ranges_add(&window, 0x5000, 0x8000), DAM_OK);
+    assert_int_equal(dam_ranges_add(&window, 0x40100000, 0x40300000), DAM_OK);
+    *old_slot(w, 0x4000, 0, RW) = 0x10000000 | RW; // beside it
+    *old_slot(w, 0x5000, 0, RW) = 0x5000 | RW;     // itself
+    *old_slot(w, 0x7000, 0, RW) = 0x7000;          // nothing
+    *old_slot(w, 0x8000, 0, RW) = 0x10008000 | RW; // beside it
+    *old_slot(w, 0x40000000, 1, RW) = 0x40000000 | PS | RW;
+    struct pt_audit a = audit_of(w, false);
+    a.window = &window;
+    assert_int_equal(pt_audit(&a, dam_pa_of(OLD_BASE)), DAM_OK);
+    assert_int_equal(a.collisions, 0);
+    assert_int_equal(a.readable, 3 + 512);
+    *old_slot(w, 0x40200000, 1, RW) = 0x40400000 | PS | 1; // 1 MiB of it lies in the window
+    *old_slot(w, 0x7000, 0, RW) = 0x10007000 | 2;
+    a = audit_of(w, false);
+    a.window = &window;
+    assert_int_equal(pt_audit(&a, dam_pa_of(OLD_BASE)), DAM_OK);
+    assert_int_equal(a.collisions, 1 + 256);
+    assert_int_equal(a.collision_iova, 0x7000);
+    assert_int_equal(a.collision_addr, 0x10007000);
+}
+
+// In a tree that has the window its mappings are no cuts; everything else in keep-out memory still is.
+static void audit_knows_the_window(void **state)
+{
+    struct world *w = *state;
+    struct dam_range storage[1];
+    struct dam_ranges window;
+    dam_ranges_init(&window, storage, 1);
+    assert_int_equal(dam_ranges_add(&window, KEEP_START, KEEP_END - 0x1000), DAM_OK);
+    *old_slot(w, KEEP_START, 0, RW) = KEEP_START | RW;
+    for (int windowed = 0; windowed < 2; windowed++) {
+        struct pt_audit a = audit_of(w, false);
+        a.window = &window;
+        a.windowed = windowed;
+        assert_int_equal(pt_audit(&a, dam_pa_of(OLD_BASE)), DAM_OK);
+        assert_int_equal(a.cut_writable, !windowed);
+        assert_int_equal(a.collisions, 0);
+    }
+    *old_slot(w, KEEP_END - 0x1000, 0, RW) = (KEEP_END - 0x1000) | RW; // kept out, and not in the window
+    *old_slot(w, 0x3000, 0, RW) = KEEP_START | 1;                      // elsewhere than to itself
+    struct pt_audit a = audit_of(w, false);
+    a.window = &window;
+    a.windowed = true;
+    assert_int_equal(pt_audit(&a, dam_pa_of(OLD_BASE)), DAM_OK);
+    assert_int_equal(a.cut_writable, 1);
+    assert_int_equal(a.cut_readable, 2);
+}
+
 static void scratch_leads_to_one_page(void **state)
 {
     struct world *w = *state;
@@ -412,6 +521,9 @@ int main(void)
         TEST(copy_is_equal_and_apart),
         TEST(share_freezes_with_one_page),
         TEST(map_uses_large_leaves),
+        TEST(lay_over_shares_and_splits),
+        TEST(audit_counts_collisions),
+        TEST(audit_knows_the_window),
         TEST(scratch_leads_to_one_page),
         TEST(pool_exhaustion_is_told),
     };
