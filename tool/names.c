@@ -64,6 +64,7 @@ static const struct name unit_statuses[] = {
     {DAM_UNIT_FAILED_AFTER, "failed after its root pointer was changed"},
     {DAM_UNIT_PLANNED, "planned, not committed"},
     {DAM_UNIT_RAISED, "translation turned on, runs on new tables"},
+    {DAM_UNIT_LEFT, "could not be planned, left alone"},
 };
 
 static const struct name stages[] = {

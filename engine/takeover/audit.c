@@ -100,19 +100,19 @@ static dam_err audit_trees(struct dam_takeover *t, struct unit *unit)
     return err;
 }
 
-static enum dam_stop for_planned_units(struct dam_takeover *t,
-                                       dam_err (*step)(struct dam_takeover *, struct unit *))
+// A unit that fails is left alone; the others go on.
+static void for_planned_units(struct dam_takeover *t, dam_err (*step)(struct dam_takeover *, struct unit *))
 {
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status != DAM_UNIT_PLANNED)
             continue;
+        const uint64_t mark = t->pool->low;
         unit->error = step(t, unit);
         if (unit->error == DAM_E_NOMEM || unit->error == DAM_E_BUDGET)
-            return takeover_stop_of(unit->error);
-        if (unit->error)
+            takeover_leave(t, unit, mark, takeover_stop_of(unit->error));
+        else if (unit->error)
             unit->status = DAM_UNIT_BROKEN_ROOT;
     }
-    return DAM_STOP_NONE;
 }
 
 static dam_err make_silence(struct dam_takeover *t)
@@ -130,17 +130,11 @@ static dam_err make_silence(struct dam_takeover *t)
 enum dam_stop takeover_audit(struct dam_takeover *t)
 {
     enum dam_stop stop = takeover_stop_of(make_silence(t));
-    if (!stop)
-        stop = for_planned_units(t, takeover_read_tables);
-    if (!stop)
-        stop = for_planned_units(t, attach_windows);
-    t->share_old = !somebody_writes(t);
-    if (!stop)
-        stop = for_planned_units(t, audit_trees);
     if (stop)
         return stop;
-    for (const struct unit *unit = t->units; unit; unit = unit->next)
-        if (unit->status == DAM_UNIT_PLANNED)
-            return DAM_STOP_NONE;
-    return DAM_STOP_TABLES;
+    for_planned_units(t, takeover_read_tables);
+    for_planned_units(t, attach_windows);
+    t->share_old = !somebody_writes(t);
+    for_planned_units(t, audit_trees);
+    return takeover_go_on(t);
 }

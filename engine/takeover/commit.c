@@ -52,16 +52,26 @@ static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
     return err;
 }
 
+// A unit that translates, and still does so by the old tables, because they or it were not to be handled.
+// (One that is off or does not answer is as the old kernel had it.)
+static bool left_alone(const struct unit *unit)
+{
+    return unit->status == DAM_UNIT_LEFT || unit->status == DAM_UNIT_BROKEN_ROOT ||
+           unit->status == DAM_UNIT_UNSUPPORTED;
+}
+
 enum dam_stop takeover_commit(struct dam_takeover *t)
 {
-    unsigned taken = 0, failed = 0, switched_failed = 0;
+    unsigned taken = 0, failed = 0, switched_failed = 0, left = 0;
     dam_err first = DAM_OK;
     // All tables at once: coherent units need only the barrier, but a write-back of clean lines costs little.
     dam_cache_flush(t->ops, t->pool->base, t->pool->low);
     dam_barrier(t->ops);
     for (struct unit *unit = t->units; unit; unit = unit->next) {
-        if (unit->status != DAM_UNIT_PLANNED)
+        if (unit->status != DAM_UNIT_PLANNED) {
+            left += left_alone(unit);
             continue;
+        }
         unit->error = commit_unit(t, unit);
         if (!unit->error) {
             taken++;
@@ -73,10 +83,10 @@ enum dam_stop takeover_commit(struct dam_takeover *t)
         first = failed++ ? first : unit->error;
         switched_failed += unit->status == DAM_UNIT_FAILED_AFTER;
     }
-    if (!failed)
+    if (!failed && !left)
         return DAM_STOP_NONE;
     if (taken) {
-        takeover_report(t, DAM_F_UNITS_MIXED, NULL, NULL, 0, failed);
+        takeover_report(t, DAM_F_UNITS_MIXED, NULL, NULL, 0, failed + left);
         return DAM_STOP_UNITS;
     }
     if (!switched_failed && first == DAM_E_STATE)

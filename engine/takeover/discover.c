@@ -52,9 +52,9 @@ static enum dam_stop read_tables(struct dam_takeover *t, struct acpi_table *dmar
     return DAM_STOP_NONE;
 }
 
-static void open_config_space(struct dam_takeover *t, const struct acpi_table *mcfg, struct pci_cfg *cfg)
+static void open_config_space(struct dam_takeover *t, const struct acpi_table *mcfg)
 {
-    pci_cfg_init(cfg, t->ops);
+    pci_cfg_init(&t->pci, t->ops);
     uint32_t cursor = 0;
     while (mcfg->bytes) {
         struct mcfg_entry e;
@@ -63,7 +63,7 @@ static void open_config_space(struct dam_takeover *t, const struct acpi_table *m
             continue;
         if (err)
             break;
-        if (pci_cfg_add_ecam(cfg, e.base, e.segment, e.first_bus, e.last_bus))
+        if (pci_cfg_add_ecam(&t->pci, e.base, e.segment, e.first_bus, e.last_bus))
             takeover_report(t, DAM_F_ECAM, NULL, NULL, e.base.v, e.segment);
     }
 }
@@ -106,8 +106,20 @@ static void classify_unit(struct dam_takeover *t, struct unit *unit)
 // A real table names a handful; the note's unit index has 16 bits.
 #define MAX_UNITS 1024u
 
+// Whether registers can be there at all. The first page alone counts: in old tables the size is anything.
+static bool sane_base(const struct dam_takeover *t, uint64_t base)
+{
+    return base != 0 && base % DAM_PAGE_SIZE == 0 && base >> t->host_address_width == 0 &&
+           !dam_ranges_overlap(t->config->old_ram, base, DAM_PAGE_SIZE) &&
+           !dam_ranges_overlap(t->config->keep_out, base, DAM_PAGE_SIZE);
+}
+
 static dam_err add_unit(struct dam_takeover *t, const struct dmar_structure *drhd)
 {
+    if (!sane_base(t, drhd->base)) {
+        takeover_report(t, DAM_F_UNIT_BASE, NULL, NULL, drhd->base, drhd->offset);
+        return DAM_OK;
+    }
     for (struct unit *u = t->units; u; u = u->next) {
         if (u->vtd.base.v == drhd->base) {
             takeover_report(t, DAM_F_UNIT_DUPLICATE, u, NULL, drhd->base, drhd->offset);
@@ -165,8 +177,13 @@ static uint64_t scope_path(const struct dmar_scope *scope)
     return raw;
 }
 
-static dam_err add_regions(struct dam_takeover *t, const struct pci_cfg *cfg,
-                           const struct dmar_structure *rmrr)
+// Types 1 and 2 name PCI functions, which answer; a namespace device (5) has an id alone.
+static bool leads_nowhere(const struct dmar_scope *scope, const struct pci_target *target)
+{
+    return (scope->type == 1 || scope->type == 2) && (!target->present || target->mismatch);
+}
+
+static dam_err add_regions(struct dam_takeover *t, const struct dmar_structure *rmrr)
 {
     if (!sane_region(t, rmrr))
         return DAM_OK;
@@ -175,8 +192,8 @@ static dam_err add_regions(struct dam_takeover *t, const struct pci_cfg *cfg,
     dam_err err;
     while (!(err = dmar_next_scope(rmrr, &cursor, &scope)) || err == DAM_E_RANGE) {
         struct pci_target target;
-        bool resolved = !err && !pci_scope_resolve(cfg, rmrr->segment, &scope, &target);
-        if (!resolved || !target.present || target.mismatch)
+        bool resolved = !err && !pci_scope_resolve(&t->pci, rmrr->segment, &scope, &target);
+        if (!resolved || leads_nowhere(&scope, &target))
             takeover_report(t, DAM_F_ACPI_SCOPE, NULL, NULL, rmrr->base, scope_path(&scope));
         if (!resolved)
             continue;
@@ -193,8 +210,7 @@ static dam_err add_regions(struct dam_takeover *t, const struct pci_cfg *cfg,
     return DAM_OK;
 }
 
-static dam_err read_structures(struct dam_takeover *t, const struct dmar_table *dmar,
-                               const struct pci_cfg *cfg)
+static dam_err read_structures(struct dam_takeover *t, const struct dmar_table *dmar)
 {
     uint32_t cursor = 0;
     struct dmar_structure s;
@@ -203,7 +219,7 @@ static dam_err read_structures(struct dam_takeover *t, const struct dmar_table *
         if (s.type == DMAR_DRHD)
             err = add_unit(t, &s);
         else if (s.type == DMAR_RMRR)
-            err = add_regions(t, cfg, &s);
+            err = add_regions(t, &s);
         else if (s.type > DMAR_SIDP)
             takeover_report(t, DAM_F_ACPI_UNKNOWN, NULL, NULL, s.offset, s.type);
         if (err)
@@ -214,10 +230,11 @@ static dam_err read_structures(struct dam_takeover *t, const struct dmar_table *
     return DAM_OK; // what came before the broken structure still counts
 }
 
-static void apply_chipset_quirks(struct dam_takeover *t, const struct pci_cfg *cfg)
+static void apply_chipset_quirks(struct dam_takeover *t)
 {
     uint32_t host_bridge;
-    if (pci_cfg_read(cfg, 0, pci_rid(0, 0, 0), 0, 4, &host_bridge) || !vtd_chipset_hides_rwbf(host_bridge))
+    if (pci_cfg_read(&t->pci, 0, pci_rid(0, 0, 0), 0, 4, &host_bridge) ||
+        !vtd_chipset_hides_rwbf(host_bridge))
         return;
     for (struct unit *u = t->units; u; u = u->next)
         u->vtd.needs_write_buffer_flush = true;
@@ -239,12 +256,11 @@ enum dam_stop takeover_discover(struct dam_takeover *t)
     t->host_address_width = dmar.host_address_width;
     if (t->host_address_width < 32 || t->host_address_width > 52)
         t->host_address_width = 52;
-    struct pci_cfg cfg;
-    open_config_space(t, &mcfg, &cfg);
-    dam_err err = read_structures(t, &dmar, &cfg);
+    open_config_space(t, &mcfg);
+    dam_err err = read_structures(t, &dmar);
     if (err)
         return takeover_stop_of(err);
-    apply_chipset_quirks(t, &cfg);
+    apply_chipset_quirks(t);
     unsigned usable = 0, off = 0, other = 0;
     for (const struct unit *u = t->units; u; u = u->next) {
         usable += u->status == DAM_UNIT_PLANNED;

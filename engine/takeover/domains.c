@@ -21,7 +21,7 @@ static const struct new_tree *tree_by_number(const struct unit *unit, uint16_t n
     return n;
 }
 
-enum dam_stop takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r)
+dam_err takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r)
 {
     uint16_t *owner = unit->did_owner, number = r->new_tree->number;
     r->new_did = r->old.did;
@@ -29,7 +29,7 @@ enum dam_stop takeover_choose_did(struct dam_takeover *t, struct unit *unit, str
         if (owner[r->old.did] == DID_OLD)
             owner[r->old.did] = number;
         if (owner[r->old.did] == number)
-            return DAM_STOP_NONE;
+            return DAM_OK;
         const struct new_tree *other = tree_by_number(unit, owner[r->old.did]);
         if (other && other->old && other->old != r->old_tree)
             takeover_report(t, DAM_F_DID_SHARED, unit, r, 0, r->old.did);
@@ -41,10 +41,10 @@ enum dam_stop takeover_choose_did(struct dam_takeover *t, struct unit *unit, str
         while (unit->did_next > 0 && owner[unit->did_next] != DID_FREE)
             unit->did_next--;
         if (unit->did_next == 0)
-            return DAM_STOP_DOMAIN_IDS;
+            return DAM_E_STATE;
         owner[unit->did_next] = number;
         r->new_tree->did = (uint16_t)unit->did_next;
     }
     r->new_did = r->new_tree->did;
-    return DAM_STOP_NONE;
+    return DAM_OK;
 }

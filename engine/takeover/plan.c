@@ -2,7 +2,7 @@
 // Plan: page tables, domain ids and context entries for every requester, in the pool. Touches no hardware.
 #include "takeover/takeover.h"
 
-static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
+static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
 {
     void *record;
     uint32_t dids = vtd_domain_ids(&unit->vtd);
@@ -13,17 +13,16 @@ static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
         err = dam_arena_pages(t->pool, 2, &unit->queue_pages);
     }
     if (err)
-        return takeover_stop_of(err);
+        return err;
     for (struct requester *r = unit->requesters; r; r = r->next)
         if (r->old_kind != DAM_OLD_BROKEN && r->old.did < dids)
             unit->did_owner[r->old.did] = DID_OLD;
     for (struct requester *r = unit->requesters; r; r = r->next) {
         err = takeover_tree_for(t, unit, r);
+        if (!err)
+            err = takeover_choose_did(t, unit, r);
         if (err)
-            return takeover_stop_of(err);
-        enum dam_stop stop = takeover_choose_did(t, unit, r);
-        if (stop)
-            return stop;
+            return err;
         if (r->new_tree->failed)
             r->flags |= DAM_REQ_QUARANTINED;
         if (r->old_tree && r->old_tree->audit.cut_count)
@@ -33,7 +32,7 @@ static enum dam_stop plan_unit(struct dam_takeover *t, struct unit *unit)
         unsigned words;
         takeover_encode(unit, r, r->live, &words);
     }
-    return DAM_STOP_NONE;
+    return DAM_OK;
 }
 
 static bool somebody_scratches(const struct dam_takeover *t)
@@ -81,9 +80,12 @@ enum dam_stop takeover_plan(struct dam_takeover *t)
     }
     report_unused_choices(t);
     for (struct unit *unit = t->units; unit; unit = unit->next) {
-        enum dam_stop stop = unit->status == DAM_UNIT_PLANNED ? plan_unit(t, unit) : DAM_STOP_NONE;
-        if (stop)
-            return stop;
+        if (unit->status != DAM_UNIT_PLANNED)
+            continue;
+        const uint64_t mark = t->pool->low;
+        unit->error = plan_unit(t, unit);
+        if (unit->error)
+            takeover_leave(t, unit, mark, takeover_stop_of(unit->error));
     }
-    return DAM_STOP_NONE;
+    return takeover_go_on(t);
 }

@@ -50,9 +50,27 @@ enum dam_stop takeover_stop_of(dam_err err)
         return DAM_STOP_POOL;
     case DAM_E_BUDGET:
         return DAM_STOP_BUDGET;
+    case DAM_E_STATE: // takeover_choose_did()
+        return DAM_STOP_DOMAIN_IDS;
     default:
         return DAM_STOP_INTERNAL;
     }
+}
+
+void takeover_leave(struct dam_takeover *t, struct unit *unit, uint64_t mark, enum dam_stop why)
+{
+    dam_arena_release(t->pool, mark);
+    unit->status = DAM_UNIT_LEFT;
+    t->left = t->left ? t->left : why;
+    takeover_report(t, DAM_F_UNIT_LEFT, unit, NULL, unit->vtd.base.v, why);
+}
+
+enum dam_stop takeover_go_on(const struct dam_takeover *t)
+{
+    for (const struct unit *unit = t->units; unit; unit = unit->next)
+        if (unit->status == DAM_UNIT_PLANNED)
+            return DAM_STOP_NONE;
+    return t->left ? t->left : DAM_STOP_TABLES;
 }
 
 static enum dam_stop run(struct dam_takeover *t, enum dam_phase phase,

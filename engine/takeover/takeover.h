@@ -116,9 +116,11 @@ struct dam_takeover {
     enum dam_stop stop;
     struct dam_finding_ring findings;
     struct acpi_copy acpi[MAX_ACPI_TABLES];
+    struct pci_cfg pci;
     uint8_t host_address_width;
     struct unit *units, *last_unit;
     uint16_t unit_count;
+    enum dam_stop left; // why the first unit was left alone
     struct region *regions;
     struct pt_format formats[DAM_STAGE_SECOND + 1u]; // by stage: DAM_STAGE_FIRST, DAM_STAGE_SECOND
     struct pt_budget budget;
@@ -146,6 +148,13 @@ void takeover_report(struct dam_takeover *t, uint16_t code, const struct unit *u
 
 // The stop code of an error while planning.
 enum dam_stop takeover_stop_of(dam_err err);
+
+// Leaves a unit alone that could not be audited or planned: gives back the pages taken since the pool stood
+// at `mark` and reports why. unit->error is the caller's.
+void takeover_leave(struct dam_takeover *t, struct unit *unit, uint64_t mark, enum dam_stop why);
+
+// DAM_STOP_NONE while there is a unit to go on with; else why not.
+enum dam_stop takeover_go_on(const struct dam_takeover *t);
 
 // ---- reading the old root and context tables -------------------------------------------------------------
 // Reads the root table and what is below it: the requesters of the unit, copied[] and planned[] with every
@@ -180,8 +189,8 @@ void takeover_encode(const struct unit *unit, const struct requester *r, uint64_
 DAM_MUST_CHECK dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requester *r);
 
 // Sets new_did of a requester that has its new_tree: the old id when no other table has it, else one that
-// nobody had (domains.c). DAM_STOP_DOMAIN_IDS when none is left.
-enum dam_stop takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r);
+// nobody had (domains.c). DAM_E_STATE: none is left.
+DAM_MUST_CHECK dam_err takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r);
 
 // Makes memory writes of ours visible to the unit and drops all that it cached.
 DAM_MUST_CHECK dam_err takeover_flush(struct unit *unit);

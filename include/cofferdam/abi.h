@@ -183,6 +183,7 @@ enum dam_unit_status {
     DAM_UNIT_FAILED_AFTER = 6,  // commit or verify failed after that
     DAM_UNIT_PLANNED = 7,       // audited or planned, commit not reached
     DAM_UNIT_RAISED = 8,        // translation was off, and is on now: runs on our tables
+    DAM_UNIT_LEFT = 9,          // its audit or plan failed (pool, budget, domain ids): left alone
 };
 
 struct dam_note_unit {

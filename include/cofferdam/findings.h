@@ -60,11 +60,20 @@ enum dam_severity {
     X(DAM_F_NMI, 63, DAM_WARN, "a non-maskable interrupt arrived in the stage (address: rip)")               \
     X(DAM_F_ELFCOREHDR, 64, DAM_WARN, "the ELF core headers could not be extended (raw: reason)")            \
     X(DAM_F_ECAM, 65, DAM_INFO, "ECAM does not answer like port CF8h, not used (address)")                   \
-    X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit failed; the others were taken over")                          \
+    X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit was not taken over; others were (raw: how many not)")         \
     /* 70-89: scalable mode and broken tables */                                                             \
     /* 90-109: queues, faults, interrupt remapping */                                                        \
     /* 110-129: hiding, crash window, raising */                                                             \
-    /* 130-149: ATS, units, segments */                                                                      \
+    X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \
+      "ATS cannot be switched off in the device: no way to its registers (raw: error)")                      \
+    X(DAM_F_ATS_STAYS_ON, 131, DAM_WARN, "ATS or page requests stay on (address: register, raw)")            \
+    X(DAM_F_ATS_SILENT, 132, DAM_WARN, "device does not confirm that it forgot translations (raw: FSTS)")    \
+    X(DAM_F_ATS_UNASKED, 133, DAM_WARN, "ATS was on in a device that was not allowed translated requests")   \
+    X(DAM_F_PCI_CAPABILITIES, 134, DAM_WARN, "list of PCI capabilities that does not end or leads outside")  \
+    X(DAM_F_ATS_TIME, 135, DAM_WARN, "no time left to switch ATS off (raw: requesters not looked at)")       \
+    X(DAM_F_UNIT_BASE, 136, DAM_ERROR, "DRHD with an impossible register base, ignored (address)")           \
+    X(DAM_F_UNIT_LEFT, 137, DAM_ERROR, "unit could not be planned, left alone (raw: stop code)")             \
+    /* 138-149: ATS, units, segments */                                                                      \
     /* 150-169: the stage */
 
 enum dam_finding_code {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The machine around the units: memory, clock, PCI configuration space, the ops, failures on demand.
+// The machine around the units: memory, clock, the ops, failures on demand.
 #include "lib/fake_vtd.h"
 
 #include <stdarg.h>
@@ -65,7 +65,7 @@ void fake_vtd_settle(struct fake_vtd *fake)
 }
 
 // ---- failures on demand -----------------------------------------------------------------------------------
-static bool fails(struct fake_vtd *fake)
+bool fake_call_fails(struct fake_vtd *fake)
 {
     fake->calls++;
     if (fake->fail_at && (fake->calls == fake->fail_at || (fake->fail_from && fake->calls > fake->fail_at))) {
@@ -79,7 +79,7 @@ static bool fails(struct fake_vtd *fake)
 static dam_err op_mem_read(void *ctx, dam_pa pa, void *buf, size_t len)
 {
     struct fake_vtd *fake = ctx;
-    if (fails(fake))
+    if (fake_call_fails(fake))
         return DAM_E_IO;
     if (fake->before_read)
         fake->before_read(fake, pa.v, len);
@@ -102,8 +102,10 @@ static int unit_at(const struct fake_vtd *fake, uint64_t pa)
 static dam_err op_mmio_read(void *ctx, dam_pa pa, unsigned width, uint64_t *value)
 {
     struct fake_vtd *fake = ctx;
-    if (fails(fake))
+    if (fake_call_fails(fake))
         return DAM_E_IO;
+    if (fake_config_read(fake, pa.v, width, value))
+        return DAM_OK;
     int unit = unit_at(fake, pa.v);
     if (unit < 0 || fake->unit[unit].absent) {
         *value = width == 8 ? ~0ull : 0xFFFFFFFFull;
@@ -115,8 +117,10 @@ static dam_err op_mmio_read(void *ctx, dam_pa pa, unsigned width, uint64_t *valu
 static dam_err op_mmio_write(void *ctx, dam_pa pa, unsigned width, uint64_t value)
 {
     struct fake_vtd *fake = ctx;
-    if (fails(fake))
+    if (fake_call_fails(fake))
         return DAM_E_IO;
+    if (fake_config_write(fake, pa.v, width, value))
+        return DAM_OK;
     int unit = unit_at(fake, pa.v);
     if (unit < 0 || fake->unit[unit].absent) {
         fake_violation(fake, "write to %#llx, where no unit is", (unsigned long long)pa.v);
@@ -167,56 +171,6 @@ static uint64_t op_clock(void *ctx)
     return fake->now_us;
 }
 
-// ---- PCI configuration space, by ports CF8h and CFCh
-// --------------------------------------------------------
-static uint32_t *config_dword(struct fake_vtd *fake)
-{
-    uint32_t address = fake->config_address;
-    if (!(address >> 31))
-        return NULL;
-    for (unsigned i = 0; i < fake->functions; i++) {
-        struct fake_pci *f = &fake->pci[i];
-        if (f->bus == (address >> 16 & 0xFF) && f->device == (address >> 11 & 31) &&
-            f->function == (address >> 8 & 7))
-            return &f->config[address >> 2 & 63];
-    }
-    return NULL;
-}
-
-static dam_err op_port_read(void *ctx, uint16_t port, unsigned width, uint32_t *value)
-{
-    struct fake_vtd *fake = ctx;
-    if (fails(fake))
-        return DAM_E_IO;
-    uint32_t mask = width == 4 ? ~0u : (1u << 8 * width) - 1;
-    *value = mask;
-    if (port == 0xCF8 && width == 4) {
-        *value = fake->config_address;
-    } else if (port >= 0xCFC && port + width <= 0xD00) {
-        const uint32_t *dword = config_dword(fake);
-        if (dword)
-            *value = *dword >> 8 * (port - 0xCFC) & mask;
-    }
-    return DAM_OK;
-}
-
-static dam_err op_port_write(void *ctx, uint16_t port, unsigned width, uint32_t value)
-{
-    struct fake_vtd *fake = ctx;
-    if (fails(fake))
-        return DAM_E_IO;
-    if (port == 0xCF8 && width == 4) {
-        fake->config_address = value;
-    } else if (port >= 0xCFC && port + width <= 0xD00) {
-        uint32_t mask = (width == 4 ? ~0u : (1u << 8 * width) - 1) << 8 * (port - 0xCFC);
-        uint32_t *dword = config_dword(fake);
-        fake->port_writes_data++;
-        if (dword)
-            *dword = (*dword & ~mask) | (value << 8 * (port - 0xCFC) & mask);
-    }
-    return DAM_OK;
-}
-
 // ---- making one -------------------------------------------------------------------------------------------
 struct fake_vtd *fake_vtd_new(void)
 {
@@ -227,8 +181,8 @@ struct fake_vtd *fake_vtd_new(void)
         .mem_read = op_mem_read,
         .mmio_read = op_mmio_read,
         .mmio_write = op_mmio_write,
-        .port_read = op_port_read,
-        .port_write = op_port_write,
+        .port_read = fake_port_read,
+        .port_write = fake_port_write,
         .cache_flush = op_cache_flush,
         .barrier = op_barrier,
         .clock_us = op_clock,
@@ -280,20 +234,5 @@ void fake_vtd_run(struct fake_unit *unit, uint64_t rtaddr, uint64_t queue)
         unit->iqh = unit->iqt = 0;
         unit->last_was_wait = true;
         unit->gsts |= 1u << 26;
-    }
-}
-
-void fake_vtd_pci(struct fake_vtd *fake, unsigned bus, unsigned device, unsigned function, unsigned secondary)
-{
-    if (fake->functions == FAKE_MAX_PCI)
-        abort();
-    struct fake_pci *f = &fake->pci[fake->functions++];
-    *f = (struct fake_pci){.bus = (uint8_t)bus, .device = (uint8_t)device, .function = (uint8_t)function};
-    f->config[0] = 0x12348086;
-    f->config[2] = secondary ? 0x06040000 : 0x02000000; // class: bridge, or network
-    if (secondary) {
-        f->config[3] = 0x00010000; // header type 1
-        // primary, secondary, subordinate bus
-        f->config[6] = bus | secondary << 8 | secondary << 16;
     }
 }

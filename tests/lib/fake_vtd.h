@@ -90,10 +90,18 @@ struct fake_unit {
     uint64_t tes_off;        // times that translation went off
 };
 
+// One PCI function.
 struct fake_pci {
+    uint16_t segment;
     uint8_t bus, device, function;
-    bool ecam_hidden;
-    uint32_t config[64]; // the first 256 bytes
+    uint32_t config[1024];
+    bool gone; // reads all ones
+};
+
+#define FAKE_MAX_ECAM 4
+struct fake_ecam {
+    uint64_t base; // of bus 0
+    uint16_t segment;
 };
 
 struct fake_vtd {
@@ -105,6 +113,8 @@ struct fake_vtd {
     struct fake_pci pci[FAKE_MAX_PCI];
     unsigned functions;
     uint32_t config_address; // port CF8h
+    struct fake_ecam ecam[FAKE_MAX_ECAM];
+    unsigned ecams;
 
     uint64_t calls;   // of ops that can fail
     uint64_t fail_at; // the call of this number fails with DAM_E_IO; 0: none
@@ -114,9 +124,10 @@ struct fake_vtd {
     uint64_t step_us;
 
     struct fake_write writes[FAKE_MAX_WRITES];
-    unsigned write_count;      // all of them, also those beyond the array
-    uint64_t port_writes_data; // writes to CFCh..CFFh: configuration space changed
-    bool unfenced;             // cache lines flushed, no barrier since
+    unsigned write_count;                 // all of them, also those beyond the array
+    uint64_t port_writes_data;            // writes to CFCh..CFFh: configuration space changed
+    uint64_t config_reads, config_writes; // by ECAM
+    bool unfenced;                        // cache lines flushed, no barrier since
     unsigned violations;
     char violation[160]; // the first one, in words
 
@@ -154,9 +165,12 @@ struct fake_unit *fake_vtd_unit(struct fake_vtd *fake, uint64_t base);
 // an empty queue of one page there.
 void fake_vtd_run(struct fake_unit *unit, uint64_t rtaddr, uint64_t queue);
 
-// Adds a PCI function: vendor and device id 8086h:1234h. secondary != 0 makes it a bridge to that bus.
-void fake_vtd_pci(struct fake_vtd *fake, unsigned bus, unsigned device, unsigned function,
-                  unsigned secondary);
+// Adds a PCI function of segment 0: vendor and device id 8086h:1234h. secondary != 0 makes it a bridge to
+// that bus. The test may change what it returns.
+struct fake_pci *fake_vtd_pci(struct fake_vtd *fake, unsigned bus, unsigned device, unsigned function,
+                              unsigned secondary);
+// Adds a window of 256 buses through which a segment's configuration space answers.
+void fake_vtd_ecam(struct fake_vtd *fake, uint64_t base, unsigned segment);
 
 // What a DMA by rid (bus 15:8, device 7:3, function 2:0) does right now, through the unit's caches, which it
 // fills as hardware does.
@@ -167,6 +181,12 @@ struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned unit, unsigned r
 struct naive_vtd fake_vtd_naive(struct fake_vtd *fake, unsigned unit);
 
 // ---- inside: shared by the fake_vtd*.c files
+bool fake_call_fails(struct fake_vtd *fake);
+// Configuration space: false when the address is in no window.
+bool fake_config_read(struct fake_vtd *fake, uint64_t pa, unsigned width, uint64_t *value);
+bool fake_config_write(struct fake_vtd *fake, uint64_t pa, unsigned width, uint64_t value);
+dam_err fake_port_read(void *ctx, uint16_t port, unsigned width, uint32_t *value);
+dam_err fake_port_write(void *ctx, uint16_t port, unsigned width, uint32_t value);
 // ----------------------------------------------------------------
 void fake_violation(struct fake_vtd *fake, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct fake_region *fake_region_at(struct fake_vtd *fake, uint64_t pa, uint64_t size);

@@ -93,6 +93,33 @@ void firmware_scope(struct firmware *fw, uint8_t type, uint8_t bus, uint8_t devi
     put(fw->dmar + fw->structure + 2, fw->length - fw->structure, 2);
 }
 
+void firmware_ecam(struct firmware *fw, uint64_t base, uint16_t segment)
+{
+    if (fw->windows == sizeof(fw->window) / sizeof(fw->window[0]))
+        abort();
+    fw->window[fw->windows].base = base;
+    fw->window[fw->windows++].segment = segment;
+}
+
+// Behind the DMAR table; returns its offset.
+static uint32_t write_mcfg(struct firmware *fw)
+{
+    uint32_t at = (DMAR_AT + fw->length + 15) & ~15u, length = HEADER + 8 + 16 * fw->windows;
+    if (at + length > fw->size)
+        abort();
+    uint8_t *mcfg = fw->host + at;
+    memset(mcfg, 0, length);
+    header(mcfg, "MCFG", length, 1);
+    for (unsigned i = 0; i < fw->windows; i++) {
+        uint8_t *entry = mcfg + HEADER + 8 + 16 * i;
+        put(entry, fw->window[i].base, 8);
+        put(entry + 8, fw->window[i].segment, 2);
+        entry[11] = 255;
+    }
+    checksum(mcfg, length);
+    return at;
+}
+
 void firmware_checksum(struct firmware *fw)
 {
     checksum(fw->dmar, fw->length);
@@ -104,9 +131,12 @@ uint64_t firmware_end(struct firmware *fw)
     firmware_checksum(fw);
 
     uint8_t *xsdt = fw->host + XSDT_AT;
-    header(xsdt, "XSDT", HEADER + 8, 1);
+    uint32_t length = HEADER + (fw->windows ? 16 : 8);
+    header(xsdt, "XSDT", length, 1);
     put(xsdt + HEADER, fw->pa + DMAR_AT, 8);
-    checksum(xsdt, HEADER + 8);
+    if (fw->windows)
+        put(xsdt + HEADER + 8, fw->pa + write_mcfg(fw), 8);
+    checksum(xsdt, length);
 
     uint8_t *rsdp = fw->host + RSDP_AT;
     memcpy(rsdp, "RSD PTR ", 8);
