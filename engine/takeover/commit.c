@@ -26,27 +26,46 @@ static dam_err switch_contexts(struct dam_takeover *t, struct unit *unit)
 }
 
 // The status is right at every moment: an exception may end this anywhere, and the note tells it then.
-static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
+// Everything up to here leaves a unit on its old tables. DAM_E_STATE: no invalidation interface can be had.
+static dam_err prepare_unit(struct dam_takeover *t, struct unit *unit)
 {
     struct vtd_unit *vtd = &unit->vtd;
-    unit->status = DAM_UNIT_FAILED_BEFORE;
-    // The queue comes first: when it cannot be had, everything else is as it was.
-    dam_err err = vtd_take_invalidation(vtd, t->pool, unit->queue_pages);
-    if (!err)
-        err = vtd_mask_fault_event(vtd);
+    dam_err err = vtd_mask_fault_event(vtd);
     if (!err)
         err = vtd_flush_write_buffer(vtd);
+    if (!err)
+        err = vtd_take_invalidation(vtd, t->pool, unit->queue_pages);
     if (err)
         return err;
+    // It is tried before anything depends on it: a flush more changes nothing.
+    err = vtd_invalidate_all(vtd);
+    if (err)
+        vtd_give_invalidation_back(vtd);
+    return err == DAM_E_TIMEOUT || err == DAM_E_VERIFY ? DAM_E_STATE : err;
+}
+
+static dam_err switch_unit(struct dam_takeover *t, struct unit *unit)
+{
+    struct vtd_unit *vtd = &unit->vtd;
     uint64_t start = dam_clock_us(t->ops);
-    // From the write of RTADDR on we cannot say that nothing was touched.
-    unit->status = DAM_UNIT_FAILED_AFTER;
-    err = vtd_set_root(vtd, dam_arena_pa(t->pool, unit->root_table), unit->ttm);
+    dam_err err = vtd_set_root(vtd, dam_arena_pa(t->pool, unit->root_table), unit->ttm);
     if (!err)
         err = vtd_invalidate_all(vtd);
     unit->us_switch = (uint32_t)(dam_clock_us(t->ops) - start);
-    if (!err)
-        err = switch_contexts(t, unit);
+    return err ? err : switch_contexts(t, unit);
+}
+
+static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
+{
+    unit->status = DAM_UNIT_FAILED_BEFORE;
+    dam_err err = prepare_unit(t, unit);
+    if (unit->vtd.old_queue_dropped)
+        takeover_report(t, DAM_F_QUEUE_DROPPED, unit, NULL, unit->before.iqh, unit->before.iqt);
+    if (err)
+        return err;
+    // From the write of RTADDR on we cannot say that nothing was touched.
+    unit->status = DAM_UNIT_FAILED_AFTER;
+    err = switch_unit(t, unit);
     if (!err)
         unit->status = DAM_UNIT_TAKEN;
     return err;
@@ -78,8 +97,8 @@ enum dam_stop takeover_commit(struct dam_takeover *t)
             continue;
         }
         if (unit->error == DAM_E_TIMEOUT || unit->error == DAM_E_STATE)
-            takeover_report(t, DAM_F_WAIT_TIMEOUT, unit, NULL, unit->vtd.base.v + unit->vtd.waited_register,
-                            unit->vtd.waited_value);
+            takeover_report(t, unit->error == DAM_E_STATE ? DAM_F_QUEUE_STUCK : DAM_F_WAIT_TIMEOUT, unit,
+                            NULL, unit->vtd.base.v + unit->vtd.waited_register, unit->vtd.waited_value);
         first = failed++ ? first : unit->error;
         switched_failed += unit->status == DAM_UNIT_FAILED_AFTER;
     }

@@ -84,14 +84,7 @@ static void classify_unit(struct dam_takeover *t, struct unit *unit)
         takeover_report(t, DAM_F_UNIT_ABSENT, unit, NULL, base.v, unit->vtd.cap);
         return;
     }
-    const uint64_t queue_errors =
-        dam_bits_mask(VTD_FSTS_IQE) | dam_bits_mask(VTD_FSTS_ICE) | dam_bits_mask(VTD_FSTS_ITE);
-    if (unit->before.fsts & queue_errors)
-        takeover_report(t, DAM_F_UNIT_QUEUE_ERROR, unit, NULL, base.v + VTD_FSTS_REG, unit->before.fsts);
-    else if (unit->before.fsts)
-        takeover_report(t, DAM_F_UNIT_FAULTS, unit, NULL, base.v + VTD_FSTS_REG, unit->before.fsts);
-    if (dam_bits_get(unit->before.pmen, VTD_PMEN_PRS))
-        takeover_report(t, DAM_F_UNIT_PMR, unit, NULL, base.v + VTD_PMEN_REG, unit->before.pmen);
+    takeover_report_state(t, unit);
     if (!dam_bits_get(unit->before.gsts, VTD_G_TE)) {
         unit->status = DAM_UNIT_OFF;
         takeover_report(t, DAM_F_UNIT_OFF, unit, NULL, base.v + VTD_GSTS_REG, unit->before.gsts);

@@ -192,6 +192,9 @@ DAM_MUST_CHECK dam_err takeover_tree_for(struct dam_takeover *t, struct unit *un
 // nobody had (domains.c). DAM_E_STATE: none is left.
 DAM_MUST_CHECK dam_err takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r);
 
+// Findings about what the old kernel left in a unit's registers (state.c).
+void takeover_report_state(struct dam_takeover *t, const struct unit *unit);
+
 // Makes memory writes of ours visible to the unit and drops all that it cached.
 DAM_MUST_CHECK dam_err takeover_flush(struct unit *unit);
 

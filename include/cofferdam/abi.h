@@ -71,7 +71,7 @@ enum dam_phase {
     X(DAM_STOP_NO_ELFCOREHDR, 14, "elfcorehdr= is missing or its headers cannot be read")                    \
     X(DAM_STOP_EXCEPTION, 15, "a CPU exception before commit")                                               \
     X(DAM_STOP_NMI, 16, "a non-maskable interrupt before commit")                                            \
-    X(DAM_STOP_QUEUE, 17, "the old invalidation queue does not drain")                                       \
+    X(DAM_STOP_QUEUE, 17, "no unit lets its invalidation queue be taken over")                               \
     X(DAM_STOP_IMAGE, 18, "the image header is not valid")                                                   \
     X(DAM_STOP_CPU, 19, "the CPU is in a state that the stage does not know")                                \
     X(DAM_STOP_INTERNAL, 20, "an internal check failed before commit")                                       \

@@ -63,6 +63,13 @@ enum dam_severity {
     X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit was not taken over; others were (raw: how many not)")         \
     /* 70-89: scalable mode and broken tables */                                                             \
     /* 90-109: queues, faults, interrupt remapping */                                                        \
+    X(DAM_F_QUEUE_ADDRESS, 90, DAM_WARN, "old invalidation queue outside known memory (raw: IQA)")           \
+    X(DAM_F_QUEUE_POINTER, 91, DAM_WARN,                                                                     \
+      "head or tail of the old invalidation queue is wrong (address: IQH, raw: IQT)")                        \
+    X(DAM_F_QUEUE_DROPPED, 92, DAM_WARN,                                                                     \
+      "requests left in the old invalidation queue were dropped (address: IQH, raw: IQT)")                   \
+    X(DAM_F_QUEUE_STUCK, 93, DAM_ERROR,                                                                      \
+      "no invalidation interface could be had: unit left alone (address: register, raw)")                    \
     /* 110-129: hiding, crash window, raising */                                                             \
     X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \
       "ATS cannot be switched off in the device: no way to its registers (raw: error)")                      \

@@ -26,6 +26,7 @@
 #define FAKE_STUCK_WBF    (1u << 6)
 #define FAKE_REFUSE_IOTLB (1u << 7) // IAIG = 0: request refused
 #define FAKE_STUCK_QIE    (1u << 8) // QIES never goes off
+#define FAKE_STUCK_FSTS   (1u << 9) // error bits do not go away
 
 // Memory of the machine. Host memory belongs to the caller.
 struct fake_region {
@@ -57,12 +58,15 @@ struct fake_unit {
     unsigned haw;
     unsigned latency;      // reads of a status register until a command is done
     uint32_t stuck;        // FAKE_STUCK_*
+    uint32_t stuck_later;  // the same, from the next root pointer on
     bool absent;           // reads all ones
-    bool wait_needed_last; // QEMU: QIE goes off only when the last descriptor was a wait
+    bool wait_needed_last; // QIE goes off only when the last descriptor was a wait (QEMU, and 6.5.2)
+    bool resumes_on_tail;  // QEMU: a queue that had stopped goes on at the next write of IQT alone
+    unsigned queue_step;   // descriptors obeyed at each look at IQH; 0: all of them at once
 
     // Registers.
     uint32_t gsts, fsts, fectl, pmen;
-    uint64_t rtaddr, ccmd, iva, iotlb, iqh, iqt, iqa, irta;
+    uint64_t rtaddr, ccmd, iva, iotlb, iqh, iqt, iqa, iqercd, irta;
 
     // Inside.
     uint64_t root;          // latched by SRTP
@@ -73,6 +77,7 @@ struct fake_unit {
     unsigned pending_reads; // after this many reads
     unsigned ccmd_reads, iotlb_reads;
     bool last_was_wait;
+    bool queue_is_new;              // enabled since the start: the driver's own
     bool write_buffer_flushed;      // WBF since the start
     struct naive_context *contexts; // context cache, by requester id
     uint8_t *context_cached;
@@ -200,7 +205,7 @@ void fake_invalidate_context(struct fake_unit *unit, unsigned granularity, unsig
                              unsigned function_mask);
 void fake_invalidate_iotlb(struct fake_unit *unit, unsigned granularity, unsigned did, uint64_t address,
                            unsigned address_mask, bool drain_writes, bool drain_reads);
-// Fetches and obeys descriptors from IQH up to IQT.
-void fake_queue_run(struct fake_vtd *fake, unsigned unit);
+// Fetches and obeys descriptors from IQH up to IQT, at most so many.
+void fake_queue_run(struct fake_vtd *fake, unsigned unit, unsigned most);
 
 #endif

@@ -7,6 +7,7 @@
 #define TE  (1u << 31)
 #define QIE (1u << 26)
 #define IQE (1u << 4)
+#define ITE (1u << 6)
 
 // ---- what walks see ---------------------------------------------------------------------------------------
 static bool walk_read64(void *ctx, uint64_t pa, uint64_t *value)
@@ -118,7 +119,6 @@ static bool obey_wait(struct fake_vtd *fake, struct fake_unit *unit, const uint6
 static bool obey(struct fake_vtd *fake, struct fake_unit *unit, const uint64_t *d)
 {
     unsigned granularity = d[0] >> 4 & 3;
-    unit->last_was_wait = false;
     switch (d[0] & 15) {
     case 1:
         if (!granularity || !only(d, 0x0003FFFFFFFF003Full, 0))
@@ -145,29 +145,39 @@ static bool obey(struct fake_vtd *fake, struct fake_unit *unit, const uint64_t *
     }
 }
 
-void fake_queue_run(struct fake_vtd *fake, unsigned number)
+static void queue_error(struct fake_unit *unit, unsigned info)
+{
+    unit->fsts |= IQE;
+    unit->iqercd = info;
+}
+
+void fake_queue_run(struct fake_vtd *fake, unsigned number, unsigned most)
 {
     struct fake_unit *unit = &fake->unit[number];
     bool wide = unit->queue >> 11 & 1;
     uint64_t step = wide ? 32 : 16, size = 4096ull << (unit->queue & 7);
+    if (unit->fsts & (IQE | ITE))
+        return;
     if (unit->iqt >= size || unit->iqt % step) {
-        fake_violation(fake, "IQT %#llx outside the queue", (unsigned long long)unit->iqt);
-        unit->fsts |= IQE;
+        if (unit->queue_is_new)
+            fake_violation(fake, "IQT %#llx outside the queue", (unsigned long long)unit->iqt);
+        queue_error(unit, unit->iqt >= size ? 1 : 6);
         return;
     }
     // Each descriptor at most once: the queue cannot be longer than itself.
-    for (uint64_t n = 0; n < size / step && unit->iqh != unit->iqt; n++) {
-        if ((unit->fsts & IQE) || (unit->stuck & FAKE_STUCK_QUEUE))
+    for (uint64_t n = 0; n < size / step && n < most && unit->iqh != unit->iqt; n++) {
+        if (unit->stuck & FAKE_STUCK_QUEUE)
             return;
         uint64_t d[4] = {0};
         const void *at = fake_vtd_ptr(fake, (unit->queue & ~0xFFFull) + unit->iqh, step);
+        unit->last_was_wait = false;
         if (!at) {
-            unit->fsts |= IQE;
+            queue_error(unit, 2);
             return;
         }
         memcpy(d, at, step);
         if (d[2] || d[3] || !obey(fake, unit, d)) {
-            unit->fsts |= IQE;
+            queue_error(unit, 3);
             return;
         }
         unit->iqh = (unit->iqh + step) % size;

@@ -12,9 +12,12 @@
 #define SIRTP (1u << 24)
 #define CFI   (1u << 23)
 
+#define IQE   (1u << 4) // FSTS
+#define ITE   (1u << 6)
+
 enum { VER = 0x00, CAP = 0x08, ECAP = 0x10, GCMD = 0x18, GSTS = 0x1C, RTADDR = 0x20, CCMD = 0x28 };
 enum { FSTS = 0x34, FECTL = 0x38, FEDATA = 0x3C, FEADDR = 0x40, FEUADDR = 0x44, PMEN = 0x64 };
-enum { IQH = 0x80, IQT = 0x88, IQA = 0x90, IRTA = 0xB8 };
+enum { IQH = 0x80, IQT = 0x88, IQA = 0x90, IQERCD = 0xB0, IRTA = 0xB8 };
 
 static unsigned iotlb_base(const struct fake_unit *unit)
 {
@@ -82,6 +85,7 @@ static unsigned width_of(const struct fake_unit *unit, uint16_t offset)
     case IQH:
     case IQT:
     case IQA:
+    case IQERCD:
     case IRTA:
         return 8;
     case VER:
@@ -141,6 +145,8 @@ dam_err fake_unit_read(struct fake_vtd *fake, unsigned number, uint16_t offset, 
         *value = unit->pmen;
         break;
     case IQH:
+        if ((unit->gsts & QIE) && unit->queue_step)
+            fake_queue_run(fake, number, unit->queue_step);
         *value = unit->iqh;
         break;
     case IQT:
@@ -148,6 +154,9 @@ dam_err fake_unit_read(struct fake_vtd *fake, unsigned number, uint16_t offset, 
         break;
     case IQA:
         *value = unit->iqa;
+        break;
+    case IQERCD:
+        *value = unit->iqercd;
         break;
     case IRTA:
         *value = unit->irta;
@@ -173,6 +182,7 @@ static void set_root(struct fake_vtd *fake, struct fake_unit *unit)
         fake_violation(fake, "root pointer set to where no memory is");
     unit->root = unit->rtaddr;
     unit->srtp++;
+    unit->stuck |= unit->stuck_later;
     if (unit->cap >> 63) { // ESRTPS
         fake_invalidate_context(unit, 1, 0, 0, 0);
         fake_invalidate_iotlb(unit, 1, 0, 0, 0, true, true);
@@ -191,6 +201,7 @@ static void set_queue(struct fake_vtd *fake, struct fake_unit *unit, bool on)
         unit->queue = unit->iqa;
         unit->iqh = 0;
         unit->last_was_wait = true;
+        unit->queue_is_new = true;
         unit->pending_set |= QIE;
         return;
     }
@@ -276,9 +287,26 @@ static void write_queue_register(struct fake_vtd *fake, unsigned number, uint16_
     }
     if (value & ~0x7FFF0ull)
         fake_violation(fake, "IQT written with %#llx", (unsigned long long)value);
+    // What waits may become more, not less, while the hardware is at it.
+    uint64_t size = 4096ull << (unit->queue & 7);
+    bool runs = (unit->gsts & QIE) && !(unit->fsts & (IQE | ITE));
+    if (runs && unit->iqt < size && (value - unit->iqh) % size < (unit->iqt - unit->iqh) % size)
+        fake_violation(fake, "IQT taken back while the queue runs");
     unit->iqt = value & 0x7FFF0;
     if (unit->gsts & QIE)
-        fake_queue_run(fake, number);
+        fake_queue_run(fake, number, unit->queue_step && !unit->queue_is_new ? 0 : ~0u);
+}
+
+static void write_fsts(struct fake_vtd *fake, unsigned number, uint32_t value)
+{
+    struct fake_unit *unit = &fake->unit[number];
+    if (unit->stuck & FAKE_STUCK_FSTS)
+        return;
+    unit->fsts &= ~(value & 0x7D); // all but PPF and FRI are write-1-to-clear
+    if (!(unit->fsts & IQE))
+        unit->iqercd = 0;
+    if ((unit->gsts & QIE) && (value & (IQE | ITE)) && !unit->resumes_on_tail)
+        fake_queue_run(fake, number, ~0u);
 }
 
 dam_err fake_unit_write(struct fake_vtd *fake, unsigned number, uint16_t offset, unsigned width,
@@ -302,8 +330,8 @@ dam_err fake_unit_write(struct fake_vtd *fake, unsigned number, uint16_t offset,
         write_ccmd(fake, unit, value);
         break;
     case FSTS:
-        unit->fsts &= ~((uint32_t)value & 0x7D);
-        break; // all but PPF and FRI are write-1-to-clear
+        write_fsts(fake, number, (uint32_t)value);
+        break;
     case FECTL:
         unit->fectl = (unit->fectl & 0x40000000u) | ((uint32_t)value & 0x80000000u);
         break;

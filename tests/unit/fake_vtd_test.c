@@ -194,11 +194,34 @@ static void bad_descriptors_stop_the_queue(void **state)
     assert_int_equal(rd(b, 0x34, 4), 0x10);
     assert_int_equal(b->unit->iqh, 0);
     uint64_t *q = fake_vtd_ptr(b->fake, QUEUE, 4096);
+    assert_int_equal(rd(b, 0xB0, 8), 3);
     q[0] = 2 | 1 << 4;
+    b->unit->resumes_on_tail = true;
     wr(b, 0x34, 4, 0x10);
     assert_int_equal(b->unit->iqh, 0);
     wr(b, 0x88, 8, 32);
     assert_int_equal(b->unit->iqh, 32);
+    assert_int_equal(b->fake->violations, 0);
+    // Taking the tail back is for queues that stand still.
+    b->unit->queue_step = 1;
+    b->unit->queue_is_new = false;
+    wr(b, 0x88, 8, 96);
+    wr(b, 0x88, 8, 64);
+    assert_int_equal(b->fake->violations, 1);
+}
+
+// Hardware goes on as soon as the error is cleared, with what it finds then.
+static void a_cleared_error_lets_the_queue_go_on(void **state)
+{
+    struct box *b = *state;
+    queue(b, 2, 0);
+    assert_int_equal(b->unit->iqh, 0);
+    wr(b, 0x34, 4, 0x10);
+    assert_int_equal(rd(b, 0x34, 4), 0x10);
+    wr(b, 0x88, 8, 0);
+    wr(b, 0x34, 4, 0x10);
+    assert_int_equal(rd(b, 0x34, 4), 0);
+    assert_int_equal(b->fake->violations, 0);
 }
 
 static void commands_that_are_forbidden_are_told(void **state)
@@ -295,6 +318,7 @@ int main(void)
         T(keeps_translations_until_they_are_invalidated),
         T(walks_that_do_not_snoop_see_only_what_was_flushed),
         T(bad_descriptors_stop_the_queue),
+        T(a_cleared_error_lets_the_queue_go_on),
         T(commands_that_are_forbidden_are_told),
         T(a_command_takes_its_time),
         T(translation_off_is_seen),

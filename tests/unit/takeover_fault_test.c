@@ -233,8 +233,7 @@ static void budget_of_time(void **state)
 static void stuck(uint32_t what, uint64_t ecap_clear, enum dam_stop want, bool untouched)
 {
     m.fake->unit[0].ecap &= ~ecap_clear;
-    m.fake->unit[0].cap |= what == FAKE_STUCK_WBF ? 1 << 4 : 0;
-    m.fake->unit[0].stuck = what;
+    *(untouched ? &m.fake->unit[0].stuck : &m.fake->unit[0].stuck_later) = what;
     assert_true(machine_start(&m));
     struct seen before = look();
     uint64_t began = m.fake->now_us;
@@ -251,10 +250,19 @@ static void stuck(uint32_t what, uint64_t ecap_clear, enum dam_stop want, bool u
     } else {
         assert_int_equal(u->status, DAM_UNIT_FAILED_AFTER);
     }
-    assert_true(machine_findings(&m, DAM_F_WAIT_TIMEOUT) == 1 || want == DAM_STOP_COMMIT_IO);
+    assert_int_equal(machine_findings(&m, DAM_F_WAIT_TIMEOUT), want == DAM_STOP_COMMIT_TIMEOUT);
+    assert_int_equal(machine_findings(&m, DAM_F_QUEUE_STUCK), want == DAM_STOP_QUEUE);
     // Whatever happened, nobody reaches the pool.
     struct fake_dma_result r = fake_dma(m.fake, 0, NIC, RW, true);
     assert_true(!r.untranslated && (!r.ok || r.pa == RW_PA));
+}
+
+// Another machine for the second half of a test.
+static void again(void)
+{
+    machine_teardown(&m);
+    machine_setup(&m, 1);
+    fill();
 }
 
 static void old_queue_does_not_drain(void **state)
@@ -274,7 +282,7 @@ static void old_queue_does_not_drain(void **state)
 static void old_queue_does_not_go_off(void **state)
 {
     (void)state;
-    stuck(FAKE_STUCK_QIE, 0, DAM_STOP_COMMIT_TIMEOUT, true);
+    stuck(FAKE_STUCK_QIE, 0, DAM_STOP_QUEUE, true);
 }
 
 static void own_queue_does_not_go_on(void **state)
@@ -311,24 +319,32 @@ static void root_pointer_is_never_taken(void **state)
 static void wait_descriptor_never_answers(void **state)
 {
     (void)state;
+    stuck(FAKE_STUCK_WAIT, 0, DAM_STOP_QUEUE, true);
+    again();
     stuck(FAKE_STUCK_WAIT, 0, DAM_STOP_COMMIT_TIMEOUT, false);
 }
 
 static void context_command_never_ends(void **state)
 {
     (void)state;
+    stuck(FAKE_STUCK_CCMD, 1 << 1, DAM_STOP_QUEUE, true);
+    again();
     stuck(FAKE_STUCK_CCMD, 1 << 1, DAM_STOP_COMMIT_TIMEOUT, false);
 }
 
 static void iotlb_command_never_ends(void **state)
 {
     (void)state;
+    stuck(FAKE_STUCK_IOTLB, 1 << 1, DAM_STOP_QUEUE, true);
+    again();
     stuck(FAKE_STUCK_IOTLB, 1 << 1, DAM_STOP_COMMIT_TIMEOUT, false);
 }
 
 static void iotlb_command_is_refused(void **state)
 {
     (void)state;
+    stuck(FAKE_REFUSE_IOTLB, 1 << 1, DAM_STOP_QUEUE, true);
+    again();
     stuck(FAKE_REFUSE_IOTLB, 1 << 1, DAM_STOP_COMMIT_IO, false);
 }
 

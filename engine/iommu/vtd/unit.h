@@ -18,6 +18,10 @@ struct vtd_unit {
     // Where the last wait that timed out looked, for the finding.
     uint16_t waited_register;
     uint64_t waited_value;
+    // The old kernel's invalidation queue.
+    bool old_queue_on;      // it ran, and was switched off
+    bool old_queue_dropped; // an error had stopped it: what was left in it was dropped
+    uint64_t old_iqa;
     // The invalidation queue in the pool, once it runs.
     uint64_t *queue; // NULL: registers are used
     dam_pa queue_pa;
@@ -44,8 +48,8 @@ bool vtd_width_supported(const struct vtd_unit *unit, unsigned aw);
 // Bits of the large-page levels, as pt_params.large has them.
 uint8_t vtd_large_levels(const struct vtd_unit *unit);
 
-// ---- commands (11.4.4): each writes GCMD once, with everything else kept, and waits for GSTS
-// ----------------- Flushes the chipset's write buffer if the unit needs that (RWBF); else does nothing.
+// ---- commands (11.4.4): each writes GCMD once, with everything else kept, and waits for GSTS ------------
+// Flushes the chipset's write buffer if the unit needs that (RWBF); else does nothing.
 DAM_MUST_CHECK dam_err vtd_flush_write_buffer(struct vtd_unit *unit);
 // Masks the fault event interrupt and leaves the records as they are.
 DAM_MUST_CHECK dam_err vtd_mask_fault_event(struct vtd_unit *unit);
@@ -57,15 +61,18 @@ DAM_MUST_CHECK dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on);
 DAM_MUST_CHECK dam_err vtd_wait(struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t mask,
                                 uint64_t want);
 
-// ---- invalidation (6.5)
-// ------------------------------------------------------------------------------------ Takes the invalidation
-// interface over: a queue that runs is drained and moved to `queue_pages`, two zeroed pages of the pool (the
-// second one takes the status word of wait descriptors); without a queue the registers are used, unless the
-// unit has none (VER 6). DAM_E_STATE: the old queue does not drain, or has stopped with an error and cannot
-// be restarted; nothing that translates was changed. On any error after the old queue was turned off it is
-// turned on again where it was.
+// ---- invalidation (6.5) ---------------------------------------------------------------------------------
+// Takes the invalidation interface over: a queue that runs is emptied and replaced by one in `queue_pages`,
+// two zeroed pages of the pool (the second one takes the status word of wait descriptors); without a queue
+// the registers are used, unless the unit has none (VER 6) or remaps interrupts. The old queue's pages are
+// neither read nor written. When an error has stopped it, what is left in it is dropped: all caches will be
+// flushed anyway. DAM_E_STATE: the old queue neither empties nor stops, or the unit does not let it be
+// switched off; it is on and, if it had stopped, empty and without error bits. On any error after the old
+// queue was switched off it is turned on again where it was.
 DAM_MUST_CHECK dam_err vtd_take_invalidation(struct vtd_unit *unit, const struct dam_arena *pool,
                                              void *queue_pages);
+// Undoes that, as far as the unit lets us: an empty queue where the old one was.
+void vtd_give_invalidation_back(struct vtd_unit *unit);
 // Invalidates the context cache, then the IOTLB, both whole, and drains reads and writes that were already
 // translated.
 DAM_MUST_CHECK dam_err vtd_invalidate_all(struct vtd_unit *unit);
