@@ -135,12 +135,12 @@ static void check_state(unsigned unit, enum state state)
             assert_int_equal(u->srtp, 0);
         break;
     case QUEUE:
+    case WAITS:
         assert_int_equal(status, DAM_UNIT_FAILED_BEFORE);
         assert_true(writes(unit)); // as it was
         assert_int_equal(u->root, m.k[unit].root);
         break;
     case SRTP:
-    case WAITS:
         assert_int_equal(status, DAM_UNIT_FAILED_AFTER);
         break;
     case STATES:
