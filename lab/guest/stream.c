@@ -20,12 +20,15 @@
 #include <sound/asound.h>
 
 enum {
-    RATE_HZ = 48000,
     CHANNELS = 2,
     FRAME_BYTES = 4,
-    RING_FRAMES = 1 << 20, /* 4 MiB, 21.8 s */
-    PERIOD_FRAMES = RING_FRAMES / 8,
+    PERIODS = 8,
 };
+
+/* 4 MiB, 21.8 s; kernels that allow no more than 2 MiB get a slower ring of 23.8 s. */
+static const struct ring {
+    unsigned rate_hz, frames;
+} rings[] = {{48000, 1 << 20}, {22050, 1 << 19}};
 
 static int fail(const char *node, const char *what)
 {
@@ -54,7 +57,7 @@ static void set_mask(struct snd_pcm_hw_params *p, int which, unsigned bit)
 }
 
 /* Everything allowed, then narrowed: what an ALSA client sends in HW_PARAMS. */
-static void hw_params_fill(struct snd_pcm_hw_params *p)
+static void hw_params_fill(struct snd_pcm_hw_params *p, const struct ring *ring)
 {
     memset(p, 0, sizeof *p);
     for (int n = SNDRV_PCM_HW_PARAM_FIRST_MASK; n <= SNDRV_PCM_HW_PARAM_LAST_MASK; n++)
@@ -69,9 +72,9 @@ static void hw_params_fill(struct snd_pcm_hw_params *p)
     set_mask(p, SNDRV_PCM_HW_PARAM_FORMAT, (unsigned)SNDRV_PCM_FORMAT_S16_LE);
     set_mask(p, SNDRV_PCM_HW_PARAM_SUBFORMAT, (unsigned)SNDRV_PCM_SUBFORMAT_STD);
     set_exactly(p, SNDRV_PCM_HW_PARAM_CHANNELS, CHANNELS);
-    set_exactly(p, SNDRV_PCM_HW_PARAM_RATE, RATE_HZ);
-    set_exactly(p, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, PERIOD_FRAMES);
-    set_exactly(p, SNDRV_PCM_HW_PARAM_BUFFER_SIZE, RING_FRAMES);
+    set_exactly(p, SNDRV_PCM_HW_PARAM_RATE, ring->rate_hz);
+    set_exactly(p, SNDRV_PCM_HW_PARAM_PERIOD_SIZE, ring->frames / PERIODS);
+    set_exactly(p, SNDRV_PCM_HW_PARAM_BUFFER_SIZE, ring->frames);
 }
 
 /* Starts the stream of one node; returns its descriptor, or -1 with a message. */
@@ -86,12 +89,16 @@ static int stream_start(const char *node)
     int fd = open(node, O_RDWR);
     if (fd < 0)
         return fail(node, "open");
-    hw_params_fill(&hw);
-    if (ioctl(fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hw) < 0)
-        return fail(node, "HW_PARAMS");
+    const struct ring *chosen = rings;
+    hw_params_fill(&hw, chosen);
+    if (ioctl(fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hw) < 0) {
+        hw_params_fill(&hw, ++chosen);
+        if (ioctl(fd, SNDRV_PCM_IOCTL_HW_PARAMS, &hw) < 0)
+            return fail(node, "HW_PARAMS");
+    }
     if (ioctl(fd, SNDRV_PCM_IOCTL_SW_PARAMS, &sw) < 0)
         return fail(node, "SW_PARAMS");
-    size_t size = (size_t)RING_FRAMES * FRAME_BYTES;
+    size_t size = (size_t)chosen->frames * FRAME_BYTES;
     unsigned char *ring =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SNDRV_PCM_MMAP_OFFSET_DATA);
     if (ring == MAP_FAILED)

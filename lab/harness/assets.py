@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
 """What the guests are made of: Debian's kernel package, busybox, kexec-tools, makedumpfile, two init scripts.
 
-Packages are fetched with "apt-get download" and unpacked below build/lab, never installed; kexec and
-makedumpfile are the host's own, with the libraries they need.
+The kernel and busybox are unpacked Debian packages (packages.py); kexec and makedumpfile are the host's own, with the
+libraries they need.
 """
 import hashlib
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import cpio
 from .modules import ModuleTree
+from .packages import command, newest_image, unpacked
 from .paths import CACHE, GUEST, TOOL, LabError
 
 PRIMARY_MODULES = {
@@ -24,51 +24,6 @@ PRIMARY_MODULES = {
     "ehci": ["ehci-pci", "usbhid", "hid-generic", "evdev"],
 }
 CAPTURE_MODULES = ["virtio-pci", "virtio-blk"]
-
-
-def command(argv: list[str], what: str, timeout: int = 600, cwd: Path | None = None) -> str:
-    """Runs a host command to its end; returns its output; on failure raises one line with its last words."""
-    try:
-        done = subprocess.run(argv, cwd=cwd, timeout=timeout, text=True, errors="replace", check=False,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    except FileNotFoundError:
-        raise LabError(f"{what}: {argv[0]} is not installed") from None
-    except subprocess.TimeoutExpired:
-        raise LabError(f"{what}: {argv[0]} did not end within {timeout} s") from None
-    if done.returncode:
-        last = (done.stdout.strip().splitlines() or ["no message"])[-1]
-        raise LabError(f"{what}: {argv[0]} ended with status {done.returncode}: {last}")
-    return done.stdout
-
-
-def _unpacked(package: str) -> Path:
-    """Returns the folder of the unpacked Debian package, fetching it through apt the first time."""
-    target = CACHE / "deb" / package
-    if (target / ".complete").exists():
-        return target
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    command(["apt-get", "-q", "download", package], f"fetching {package}", cwd=target)
-    debs = list(target.glob("*.deb"))
-    if len(debs) != 1:
-        raise LabError(f"fetching {package}: apt left {len(debs)} packages in {target}")
-    command(["dpkg-deb", "-x", str(debs[0]), str(target / "root")], f"unpacking {package}")
-    debs[0].unlink()
-    (target / ".complete").write_text(debs[0].name + "\n")
-    return target
-
-
-def _newest_image(metapackage: str) -> str:
-    """Returns the image package that Debian's metapackage points at today; asks apt only once."""
-    stamp = CACHE / f"{metapackage}.name"
-    if not stamp.exists():
-        text = command(["apt-cache", "depends", metapackage], f"looking up {metapackage}")
-        found = re.search(r"Depends: (linux-image-\S+)", text)
-        if not found:
-            raise LabError(f"apt knows no image package behind {metapackage}; run apt-get update")
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(found.group(1))
-    return stamp.read_text()
 
 
 def _libraries(binary: Path) -> list[Path]:
@@ -132,11 +87,11 @@ def _stream_program() -> bytes:
 def kernel(metapackage: str) -> Kernel:
     """Returns the newest kernel behind a Debian metapackage, everything fetched, unpacked and packed."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    package = _newest_image(metapackage)
-    root = _unpacked(package) / "root"
-    version = package.removeprefix("linux-image-")
+    package = newest_image(metapackage)
+    root = unpacked(package) / "root"
+    version = package.partition("/")[0].removeprefix("linux-image-")
     tree = ModuleTree(root / "lib" / "modules" / version)
-    busybox = (_unpacked("busybox-static") / "root/bin/busybox").read_bytes()
+    busybox = (unpacked("busybox-static") / "root/bin/busybox").read_bytes()
 
     capture = {"bin/busybox": busybox, "init": (GUEST / "capture.sh").read_bytes()}
     runs = {"bin/busybox", "init"} | _with_libraries(capture, "makedumpfile")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import assets, dump, guest
+from . import assets, dump, guest, packages
 from .paths import RUNS, LabError
 from .plant import plant
 from .planter import Planted, Planter
@@ -108,11 +108,12 @@ def _nvme_disk(folder: Path) -> Path:
 
 
 def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
+    """Returns what describes the machine; the program comes before it."""
     cpu = "max" if scenario.la57 else "max,la57=off"
     cpu += f",{scenario.cpu_options}" if scenario.cpu_options else ""
     line = f"{COMMON} crashkernel={scenario.crashkernel} {scenario.primary}"
     ram = f"memory-backend-file,id=ram,size={scenario.memory},mem-path=/proc/self/fd/{{ram}},share=on"
-    argv = ["qemu-system-x86_64", "-machine", "q35,memory-backend=ram", "-accel", "tcg,thread=multi",
+    argv = ["-machine", "q35,memory-backend=ram", "-accel", "tcg,thread=multi",
             "-cpu", cpu, "-smp", "2", "-m", scenario.memory, "-object", ram,
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-no-shutdown",
             "-chardev", "socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control",
@@ -173,7 +174,7 @@ def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
     dump.make_disk(folder / "disk")
     if "nvme" in scenario.devices:
         _nvme_disk(folder)
-    argv = _arguments(scenario, kern.vmlinuz, folder)
+    argv = packages.qemu(scenario.qemu)[0] + _arguments(scenario, kern.vmlinuz, folder)
     (folder / "qemu.cmd").write_text(" ".join(argv) + "\n")
     return folder, argv
 
@@ -194,7 +195,8 @@ class Crash:
         machine, traffic = None, None
         try:
             nets = sum("netdev" in a for d in self.scenario.devices for a in DEVICES[d] if a == "-netdev")
-            machine = Machine(self.argv, memory, self.record.folder / "qemu.log", 2 if nets else 0)
+            machine = Machine(self.argv, memory, self.record.folder / "qemu.log", 2 if nets else 0,
+                              packages.qemu(self.scenario.qemu)[1])
             self.record.trace = TraceReader(machine.trace_fd)
             self.record.trace.start()
             self.serial = SerialReader(machine.serial_fd, self.record.folder / "serial.log")

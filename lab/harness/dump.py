@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from .assets import command
+from .packages import command
 from .paths import TOOL, LabError
 
 PANIC_LINE = "Kernel panic - not syncing: sysrq triggered crash"

@@ -122,7 +122,7 @@ class GuestMemory:
 class Machine:
     """A running QEMU. Every wait has a deadline; close() always leaves no process behind."""
 
-    def __init__(self, argv: list[str], memory: GuestMemory, log: Path, nets: int):
+    def __init__(self, argv: list[str], memory: GuestMemory, log: Path, nets: int, environment: dict[str, str]):
         self.memory = memory
         self.net = []
         self._qmp, qmp = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -144,7 +144,7 @@ class Machine:
         try:
             with log.open("wb") as err:
                 self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                                                pass_fds=list(fds.values()))
+                                                pass_fds=list(fds.values()), env={**os.environ, **environment})
         except FileNotFoundError:
             raise LabError(f"{argv[0]} is not installed") from None
         finally:

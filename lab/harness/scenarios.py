@@ -65,7 +65,7 @@ def _word(value: object) -> str:
 def _multiplied(entry: dict) -> list[dict]:
     """Returns one entry for each combination of the axes' values; "*" stands for all plants."""
     axes = {key: list(CASES) if values == "*" else values for key, values in entry["axes"].items()}
-    common = {key: value for key, value in entry.items() if key not in ("axes", "name") and "_by_" not in key}
+    common = {key: value for key, value in entry.items() if key not in ("axes", "name", "words") and "_by_" not in key}
     out = []
     for values in itertools.product(*axes.values()):
         one = {**common, **dict(zip(axes, values))}
@@ -74,6 +74,8 @@ def _multiplied(entry: dict) -> list[dict]:
             what, _, axis = key.partition("_by_")
             if axis and one[axis] in by_value:
                 one[what] = by_value[one[axis]]
+        for axis in entry.get("words", []):  # an axis that only chooses others' values
+            del one[axis]
         out.append(one)
     return out
 
