@@ -34,6 +34,12 @@ void dam_arena_release(struct dam_arena *arena, uint64_t low)
     arena->low = low;
 }
 
+void dam_arena_release_records(struct dam_arena *arena, uint64_t high)
+{
+    memset(arena->base + (arena->size - arena->high), 0, arena->high - high);
+    arena->high = high;
+}
+
 dam_pa dam_arena_pa(const struct dam_arena *arena, const void *p)
 {
     return dam_pa_of(arena->pa.v + (uint64_t)((const uint8_t *)p - arena->base));

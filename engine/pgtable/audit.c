@@ -14,6 +14,8 @@ static void report(struct pt_audit *a, uint16_t code, const struct pt_table *t, 
     f.address = t->pa.v + index * sizeof(uint64_t);
     f.raw = t->entries[index];
     f.iova = t->iova + index * pt_span(t->level);
+    if (a->params->canonical && f.iova >= pt_span(a->params->levels) / 2)
+        f.iova -= pt_span(a->params->levels);
     dam_finding_add(a->findings, &f);
 }
 
@@ -139,6 +141,13 @@ static dam_err on_child(void *ctx, const struct pt_table *t, unsigned index, con
     return DAM_OK;
 }
 
+// First-stage tables lead on to what is a supervisor's alone: a copy shall not.
+static void on_empty(void *ctx, const struct pt_table *t, unsigned index)
+{
+    (void)ctx;
+    t->entries[index] = 0;
+}
+
 static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
 {
     struct pt_audit *a = ctx;
@@ -155,6 +164,7 @@ dam_err pt_audit(struct pt_audit *audit, dam_pa root)
     if (audit->copy) {
         visitor.place = on_place;
         visitor.child = on_child;
+        visitor.empty = on_empty;
     }
     struct pt_walk walk = {
         .format = audit->format,
@@ -170,6 +180,7 @@ dam_err pt_audit(struct pt_audit *audit, dam_pa root)
     }
     dam_err err = pt_walk(&walk, root);
     audit->tables = walk.tables;
+    audit->unmarked = walk.unmarked;
     return err;
 }
 

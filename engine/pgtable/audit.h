@@ -38,7 +38,8 @@ struct pt_audit {
     uint64_t tables;                     // table pages read
     struct pt_cut *cuts;                 // records of the pool
     uint32_t cut_count;
-    uint64_t collisions;                     // 4-KiB pages of the window that lead elsewhere
+    bool unmarked;       // the hardware may write accessed bits into tables below the root
+    uint64_t collisions; // 4-KiB pages of the window that lead elsewhere
     uint64_t collision_iova, collision_addr; // the first of them
     dam_pa copied_root;                      // with copy
     uint64_t copied_from;                    // with copy: pt_tree.own_from of the copied tree

@@ -179,16 +179,15 @@ dam_err pt_tree_lay_over(struct pt_tree *tree, dam_pa from)
 }
 
 dam_err pt_scratch_new(const struct pt_format *format, const struct pt_params *params, struct dam_arena *pool,
-                       struct pt_scratch *out)
+                       dam_pa page, struct pt_scratch *out)
 {
     void *pages;
-    dam_err err = dam_arena_pages(pool, PT_MAX_LEVELS + 1, &pages);
+    dam_err err = dam_arena_pages(pool, PT_MAX_LEVELS, &pages);
     if (err)
         return err;
-    struct pt_entry e = {PT_LEAF, true, true, dam_arena_pa(pool, pages).v};
-    out->page = dam_pa_of(e.addr);
+    struct pt_entry e = {PT_LEAF, true, true, page.v};
     for (unsigned level = 0; level < PT_MAX_LEVELS; level++) {
-        uint64_t *table = (uint64_t *)pages + (size_t)(level + 1) * PT_ENTRIES;
+        uint64_t *table = (uint64_t *)pages + (size_t)level * PT_ENTRIES;
         for (unsigned i = 0; i < PT_ENTRIES; i++)
             table[i] = format->encode(params, &e, level);
         out->root[level] = dam_arena_pa(pool, table);

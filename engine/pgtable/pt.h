@@ -32,6 +32,7 @@ struct pt_params {
     uint8_t large;  // bit n: leaves at level n are supported (n ≥ 1)
     bool snoop;     // snoop control is supported: its bit is not reserved in leaves
     bool transient; // device TLBs are supported: the transient-mapping bit is not reserved
+    bool canonical; // first stage: the upper half of the IOVAs is sign-extended to 64 bits
 };
 
 // A level-0 table at a glance: what 512 decodes would say, in one pass.
@@ -39,6 +40,7 @@ struct pt_scan {
     unsigned readable, writable; // entries
     bool watched;                // at least one entry leads into the watched memory
     bool bad;                    // at least one entry is PT_BAD
+    bool unmarked;               // for at least one entry, pt_format.unmarked() holds
 };
 
 // A format: one file fills this in (at run time: the stage has no relocations, so no constant tables of
@@ -52,6 +54,9 @@ struct pt_format {
     // Entry `index` of the table that replaces leaf `raw` of `level` ≥ 1: the same attributes, one level
     // down.
     uint64_t (*split)(const struct pt_params *p, uint64_t raw, unsigned level, unsigned index);
+    // Whether the hardware may write into the table when it uses this entry, to mark it as accessed; also
+    // when it leads to tables that are not walked here but might be by the hardware.
+    bool (*unmarked)(uint64_t raw, unsigned level);
     // A level-0 table; `watch`: ranges of memory to look out for.
     void (*scan)(const struct pt_params *p, const uint64_t *entries, const struct dam_ranges *watch,
                  struct pt_scan *out);
@@ -59,6 +64,8 @@ struct pt_format {
 
 // VT-d second stage (engine/pgtable/vtdss.c). VT-d architecture specification, 9.8.
 void pt_format_vtdss(struct pt_format *out);
+// VT-d first stage, which is the CPU's format, as user requests see it (engine/pgtable/vtdfs.c). 9.7.
+void pt_format_vtdfs(struct pt_format *out);
 
 // Bytes that one entry of a level maps; bytes of the whole address space of `levels` levels.
 static inline uint64_t pt_span(unsigned level)
@@ -118,6 +125,8 @@ struct pt_visitor {
     dam_err (*child)(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e,
                      const uint64_t *where);
     dam_err (*bad)(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why);
+    // An entry above the leaf level that maps nothing although it is not 0. May be NULL.
+    void (*empty)(void *ctx, const struct pt_table *t, unsigned index);
 };
 
 struct pt_walk {
@@ -128,6 +137,7 @@ struct pt_walk {
     const struct dam_ranges *watch; // what scans look out for
     uint64_t *buffers; // PT_MAX_LEVELS pages for the walker's copies; unused when the visitor places them
     uint64_t tables;   // out: table pages read
+    bool unmarked;     // out: pt_format.unmarked() holds for an entry below the root table
 };
 
 // Visits every entry below root that is not empty, in the order of the IOVAs. The level goes down at each
@@ -163,13 +173,11 @@ DAM_MUST_CHECK dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64
 // that need a table of their own get one. DAM_E_NOMEM.
 DAM_MUST_CHECK dam_err pt_tree_lay_over(struct pt_tree *tree, dam_pa from);
 
-// Tables in which every IOVA leads to one zeroed page, readable and writable: level n is root[n]; one page a
-// level.
+// Tables in which every IOVA leads to one page, readable and writable: level n is root[n]; one page a level.
 struct pt_scratch {
-    dam_pa page;
     dam_pa root[PT_MAX_LEVELS];
 };
 DAM_MUST_CHECK dam_err pt_scratch_new(const struct pt_format *format, const struct pt_params *params,
-                                      struct dam_arena *pool, struct pt_scratch *out);
+                                      struct dam_arena *pool, dam_pa page, struct pt_scratch *out);
 
 #endif

@@ -2,6 +2,7 @@
 // VT-d second-stage page-table entries. VT-d architecture specification r4.1, 9.8 "Second-Stage Paging
 // Entries".
 #include "pgtable/pt.h"
+#include "pgtable/scan.h"
 
 #define VTDSS_R    0, 0
 #define VTDSS_W    1, 1
@@ -71,10 +72,6 @@ static uint64_t split(const struct pt_params *p, uint64_t raw, unsigned level, u
     return raw + index * pt_span(level - 1);
 }
 
-// One pass over every leaf table of the old kernel is most of what an audit costs, so groups of entries that
-// are all empty, or all mapped alike with nothing unusual set, are done with a few operations an entry.
-#define GROUP 8u
-
 static void scan_one(const struct pt_params *p, uint64_t raw, const struct dam_ranges *watch,
                      struct pt_scan *out)
 {
@@ -92,36 +89,15 @@ static void scan(const struct pt_params *p, const uint64_t *entries, const struc
 {
     const uint64_t unusual =
         (~address_mask(p, 0) & ~dam_bits_mask(DAM_PAGE_SHIFT - 1u, 0)) | dam_bits_mask(VTDSS_SNP);
-    unsigned groups = 0;
-    uint64_t hits = 0;
-    *out = (struct pt_scan){0};
-    for (const uint64_t *e = entries; e < entries + PT_ENTRIES; e += GROUP) {
-        uint64_t any = 0, all = ~0ull;
-        for (unsigned i = 0; i < GROUP; i++) {
-            any |= e[i];
-            all &= e[i];
-        }
-        if (any == 0)
-            continue;
-        if ((all & PRESENT) != PRESENT || (any & unusual)) {
-            for (unsigned i = 0; i < GROUP; i++)
-                scan_one(p, e[i], watch, out);
-            continue;
-        }
-        groups++;
-        for (const struct dam_range *r = watch->at; r < watch->at + watch->count; r++) {
-            // No entry of the group is above `any` or below `all`.
-            if (any < r->start || all >= r->end)
-                continue;
-            // Permission bits below the page do no harm: start is a page's.
-            uint64_t start = dam_align_down(r->start, DAM_PAGE_SIZE), size = r->end - start;
-            for (unsigned i = 0; i < GROUP; i++)
-                hits += e[i] - start < size;
-        }
-    }
-    out->readable += groups * GROUP;
-    out->writable += groups * GROUP;
-    out->watched |= hits != 0;
+    pt_scan_groups(p, entries, watch, PRESENT, unusual, 0, scan_one, out);
+}
+
+// Accessed and dirty bits are written with SSADE alone, which no entry of ours has.
+static bool unmarked(uint64_t raw, unsigned level)
+{
+    (void)raw;
+    (void)level;
+    return false;
 }
 
 void pt_format_vtdss(struct pt_format *out)
@@ -130,5 +106,6 @@ void pt_format_vtdss(struct pt_format *out)
     out->encode = encode;
     out->restrict_to = restrict_to;
     out->split = split;
+    out->unmarked = unmarked;
     out->scan = scan;
 }

@@ -66,6 +66,7 @@ static dam_err visit_leaf_table(struct pt_walk *walk, const struct pt_table *t)
     const struct pt_visitor *v = walk->visitor;
     struct pt_scan scan;
     walk->format->scan(walk->params, t->entries, walk->watch, &scan);
+    walk->unmarked |= scan.unmarked;
     bool each = true;
     if (!scan.bad) {
         each = false;
@@ -91,8 +92,12 @@ static dam_err visit_entry(struct pt_walk *walk, const struct pt_table *t, unsig
     const struct pt_visitor *v = walk->visitor;
     struct pt_entry e = walk->format->decode(walk->params, t->entries[index], t->level);
     *down = false;
+    if (t->level + 1u < walk->params->levels)
+        walk->unmarked |= walk->format->unmarked(t->entries[index], t->level);
     switch (e.kind) {
     case PT_EMPTY:
+        if (v->empty && t->entries[index])
+            v->empty(v->ctx, t, index);
         return DAM_OK;
     case PT_BAD:
         return v->bad(v->ctx, t, index, PT_BAD_RESERVED);

@@ -3,13 +3,20 @@
 // page table that they lead to.
 #include "takeover/takeover.h"
 
+// Firmware knows no PASIDs, and no second address space below the one of the device.
+static bool takes_windows(const struct requester *r)
+{
+    return r->old_tree && r->old.stage != DAM_STAGE_NESTED &&
+           (!(r->flags & DAM_REQ_PASID) || (r->flags & DAM_REQ_RID_PASID));
+}
+
 // Adds the firmware regions of each requester to its old tree. All requesters of a tree get them: Linux maps
 // a region into the domain of its device, which aliases behind the same bridge share.
 static dam_err attach_windows(struct dam_takeover *t, struct unit *unit)
 {
     for (struct region *g = t->regions; g; g = g->next) {
         for (struct requester *r = unit->requesters; r; r = r->next) {
-            if (g->segment != unit->segment || !r->old_tree || !pci_target_covers(&g->target, r->rid))
+            if (g->segment != unit->segment || !takes_windows(r) || !pci_target_covers(&g->target, r->rid))
                 continue;
             struct window *w = r->old_tree->windows;
             while (w && (w->start != g->start || w->end != g->end))
@@ -28,15 +35,30 @@ static dam_err attach_windows(struct dam_takeover *t, struct unit *unit)
     return DAM_OK;
 }
 
-// Whether the tree is needed in the pool: to be written through, or because old tables may not be used at
-// all.
-static bool wants_copy(const struct dam_takeover *t, const struct unit *unit, const struct old_tree *o)
+static bool somebody_has(const struct unit *unit, const struct old_tree *o, enum dam_policy policy)
 {
     for (const struct requester *r = unit->requesters; r; r = r->next)
-        if (r->old_tree == o &&
-            (r->policy == DAM_POLICY_PRESERVE || (r->policy == DAM_POLICY_FREEZE && !t->share_old)))
+        if (r->old_tree == o && r->policy == policy)
             return true;
     return false;
+}
+
+static dam_err audit_once(struct dam_takeover *t, struct unit *unit, struct old_tree *o,
+                          const struct requester *first, bool copy, struct dam_finding_ring *findings)
+{
+    o->audit = (struct pt_audit){
+        .format = &t->formats[o->stage],
+        .params = &o->params,
+        .memory = &t->old_memory,
+        .keep_out = t->config->keep_out,
+        .findings = findings,
+        .about = {.unit = unit->index, .segment = unit->segment, .rid = first ? first->rid : 0},
+        .buffers = t->buffers,
+        .copy = copy,
+    };
+    dam_err err = pt_audit(&o->audit, o->root);
+    t->tables_read += o->audit.tables;
+    return err;
 }
 
 // Checks one page table and copies it on the way when it is needed in the pool: old memory is read once, and
@@ -49,19 +71,16 @@ static dam_err audit_tree(struct dam_takeover *t, struct unit *unit, struct old_
     const struct requester *first = unit->requesters;
     while (first && first->old_tree != o)
         first = first->next;
-    uint64_t budget = t->budget.tables;
-    o->audit = (struct pt_audit){
-        .format = &t->formats[o->stage],
-        .params = &o->params,
-        .memory = &t->old_memory,
-        .keep_out = t->config->keep_out,
-        .findings = &t->findings,
-        .about = {.unit = unit->index, .segment = unit->segment, .rid = first ? first->rid : 0},
-        .buffers = t->buffers,
-        .copy = wants_copy(t, unit, o),
-    };
-    o->error = pt_audit(&o->audit, o->root);
-    t->tables_read += o->audit.tables;
+    uint64_t budget = t->budget.tables, records = t->pool->high;
+    bool frozen = somebody_has(unit, o, DAM_POLICY_FREEZE);
+    bool copy = somebody_has(unit, o, DAM_POLICY_PRESERVE) || (frozen && !t->share_old);
+    o->error = audit_once(t, unit, o, first, copy, &t->findings);
+    // Hardware marks what it uses in first-stage tables: old ones may be used when all is marked already.
+    // What is to be said was said the first time.
+    if (!o->error && frozen && !copy && o->audit.unmarked) {
+        dam_arena_release_records(t->pool, records);
+        o->error = audit_once(t, unit, o, first, true, NULL);
+    }
     bool late = dam_clock_us(t->ops) > t->budget.deadline_us;
     if (o->error == DAM_E_NOMEM || (o->error == DAM_E_BUDGET && late))
         return o->error;
@@ -71,7 +90,7 @@ static dam_err audit_tree(struct dam_takeover *t, struct unit *unit, struct old_
                         o->root.v, o->audit.tables);
         for (struct requester *r = unit->requesters; r; r = r->next)
             if (r->old_tree == o)
-                takeover_quarantine(r);
+                takeover_quarantine(t, r);
     }
     return DAM_OK;
 }
@@ -115,23 +134,8 @@ static void for_planned_units(struct dam_takeover *t, dam_err (*step)(struct dam
     }
 }
 
-static dam_err make_silence(struct dam_takeover *t)
-{
-    void *page;
-    dam_err err = dam_arena_pages(t->pool, 1, &page);
-    if (err)
-        return err;
-    t->silence = page;
-    for (unsigned i = 0; i < VTD_DEVFNS; i++)
-        t->silence[i * 2] = VTD_SILENT;
-    return DAM_OK;
-}
-
 enum dam_stop takeover_audit(struct dam_takeover *t)
 {
-    enum dam_stop stop = takeover_stop_of(make_silence(t));
-    if (stop)
-        return stop;
     for_planned_units(t, takeover_read_tables);
     for_planned_units(t, attach_windows);
     t->share_old = !somebody_writes(t);

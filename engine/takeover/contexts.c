@@ -5,44 +5,44 @@
 
 #include "iommu/vtd/regs.h"
 
-static void report_entry(struct dam_takeover *t, uint16_t code, const struct unit *unit, uint16_t rid,
-                         uint16_t index, uint64_t address, uint64_t raw)
+void takeover_report_found(struct dam_takeover *t, uint16_t code, const struct unit *unit,
+                           const struct found *found, uint64_t raw)
 {
     struct dam_finding f = {
         .code = code,
         .level = 255,
         .unit = unit->index,
         .segment = unit->segment,
-        .rid = rid,
-        .index = index,
-        .address = address,
+        .rid = found->rid,
+        .index = found->index,
+        .address = found->address,
         .raw = raw,
+        .iova = found->pasid,
     };
     dam_finding_add(&t->findings, &f);
 }
 
-static void report_found(struct dam_takeover *t, uint16_t code, const struct unit *unit,
-                         const struct found *found, uint64_t raw)
+// The finding that says why a present binding cannot be used, or DAM_F_NONE; *word: of the entry that tells.
+static uint16_t fault_of(const struct dam_takeover *t, const struct unit *unit, const struct vtd_binding *b,
+                         unsigned *word)
 {
-    report_entry(t, code, unit, found->rid, found->rid & 0xFF, found->address, raw);
-}
-
-// The finding that says why a present binding cannot be used, or DAM_F_NONE.
-static uint16_t fault_of(const struct dam_takeover *t, const struct unit *unit, const struct vtd_binding *b)
-{
+    bool s = b->scalable;
+    *word = 0;
     switch (vtd_binding_flaw(&unit->vtd, b)) {
     case VTD_FLAW_RESERVED:
-        return DAM_F_CTX_RESERVED;
+        return s ? DAM_F_PASID_RESERVED : DAM_F_CTX_RESERVED;
     case VTD_FLAW_STAGE:
-        return DAM_F_CTX_TYPE;
+        return s ? DAM_F_PASID_TYPE : DAM_F_CTX_TYPE;
     case VTD_FLAW_WIDTH:
-        return DAM_F_CTX_WIDTH;
+        *word = !s ? 1 : b->stage == DAM_STAGE_FIRST ? 2 : 0;
+        return s ? DAM_F_PASID_WIDTH : DAM_F_CTX_WIDTH;
     case VTD_SOUND:
         break;
     }
-    if (b->stage != DAM_STAGE_PASSTHROUGH && !pt_known_table(&t->old_memory, b->root, b->root))
-        return DAM_F_CTX_POINTER;
-    return DAM_F_NONE;
+    if (b->stage == DAM_STAGE_PASSTHROUGH || pt_known_table(&t->old_memory, b->root, b->root))
+        return DAM_F_NONE;
+    *word = b->stage == DAM_STAGE_FIRST ? 2 : 0;
+    return s ? DAM_F_PASID_POINTER : DAM_F_CTX_POINTER;
 }
 
 // The last choice that names the requester; one that names its PASID as well wins over those that do not.
@@ -67,14 +67,33 @@ static enum dam_policy policy_for(const struct dam_takeover *t, const struct uni
     return best->policy;
 }
 
-// Finds or makes the old_tree of a sound binding.
+static struct pt_params params_for(const struct dam_takeover *t, const struct unit *unit,
+                                   enum dam_stage stage, uint8_t levels)
+{
+    struct pt_params params = {.levels = levels, .haw = t->host_address_width};
+    if (stage == DAM_STAGE_FIRST) {
+        params.canonical = true;
+        params.large = (uint8_t)(1u << 1 | dam_bits_get(unit->vtd.cap, VTD_CAP_FS1GP) << 2);
+    } else {
+        params.large = vtd_large_levels(&unit->vtd);
+        params.snoop = dam_bits_get(unit->vtd.ecap, VTD_ECAP_SC);
+        params.transient = dam_bits_get(unit->vtd.ecap, VTD_ECAP_DT);
+    }
+    return params;
+}
+
+// Finds or makes the old_tree of a sound binding: the tables that say where DMA goes. Of a nested one that is
+// the second stage.
 static dam_err old_tree_for(struct dam_takeover *t, struct unit *unit, const struct vtd_binding *b,
                             struct old_tree **out)
 {
     bool identity = b->stage == DAM_STAGE_PASSTHROUGH;
-    enum dam_stage stage = DAM_STAGE_SECOND;
+    enum dam_stage stage = identity                       ? takeover_unit_stage(unit)
+                           : b->stage == DAM_STAGE_NESTED ? DAM_STAGE_SECOND
+                                                          : b->stage;
+    uint8_t levels = identity && stage == DAM_STAGE_FIRST ? 4 : b->levels;
     for (struct old_tree *o = unit->old_trees; o; o = o->next) {
-        if (o->identity == identity && o->stage == stage && o->params.levels == b->levels &&
+        if (o->identity == identity && o->stage == stage && o->params.levels == levels &&
             (identity || o->root.v == b->root.v)) {
             *out = o;
             return DAM_OK;
@@ -88,57 +107,35 @@ static dam_err old_tree_for(struct dam_takeover *t, struct unit *unit, const str
     o->root = b->root;
     o->identity = identity;
     o->stage = stage;
-    o->params = (struct pt_params){
-        .levels = b->levels,
-        .haw = t->host_address_width,
-        .large = vtd_large_levels(&unit->vtd),
-        .snoop = dam_bits_get(unit->vtd.ecap, VTD_ECAP_SC),
-        .transient = dam_bits_get(unit->vtd.ecap, VTD_ECAP_DT),
-    };
+    o->params = params_for(t, unit, stage, levels);
     o->next = unit->old_trees;
     unit->old_trees = o;
     *out = o;
     return DAM_OK;
 }
 
-void takeover_quarantine(struct requester *r)
+void takeover_quarantine(const struct dam_takeover *t, struct requester *r)
 {
     r->old_kind = DAM_OLD_BROKEN;
-    r->policy = DAM_POLICY_BLOCK;
+    r->policy = t->config->broken == DAM_POLICY_SCRATCH ? DAM_POLICY_SCRATCH : DAM_POLICY_BLOCK;
     r->flags |= DAM_REQ_QUARANTINED;
     r->old_tree = NULL;
 }
 
-dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit, const struct found *found)
+static dam_err new_requester(struct dam_takeover *t, struct unit *unit, const struct found *found,
+                             struct requester **out)
 {
     void *record;
     dam_err err = dam_arena_record(t->pool, sizeof(struct requester), &record);
     if (err)
         return err;
-    struct requester *r = record;
-    const struct vtd_binding *b = &found->binding;
+    struct requester *r = *out = record;
     r->rid = found->rid;
     r->flags = found->flags;
     r->pasid = found->pasid;
     r->live = found->live;
-    r->old = *b;
+    r->old = found->binding;
     r->policy = policy_for(t, unit, found, &r->flags);
-    uint16_t fault = fault_of(t, unit, b);
-    if (fault) {
-        report_found(t, fault, unit, found, b->raw[fault == DAM_F_CTX_WIDTH]);
-        takeover_quarantine(r);
-    } else {
-        err = old_tree_for(t, unit, b, &r->old_tree);
-        if (err)
-            return err;
-        r->old_kind = r->old_tree->identity ? DAM_OLD_IDENTITY : DAM_OLD_TRANSLATED;
-        if (r->old_tree->identity)
-            report_found(t, DAM_F_PASSTHROUGH, unit, found, b->raw[0]);
-        if (b->translated) {
-            r->flags |= DAM_REQ_ATS;
-            report_found(t, DAM_F_ATS_REFUSED, unit, found, b->raw[0]);
-        }
-    }
     if (unit->last_requester)
         unit->last_requester->next = r;
     else
@@ -146,6 +143,81 @@ dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit, const 
     unit->last_requester = r;
     unit->requester_count++;
     return DAM_OK;
+}
+
+dam_err takeover_add_broken(struct dam_takeover *t, struct unit *unit, const struct found *found,
+                            uint16_t code, uint64_t raw)
+{
+    struct requester *r;
+    dam_err err = new_requester(t, unit, found, &r);
+    if (err)
+        return err;
+    takeover_report_found(t, code, unit, found, raw);
+    takeover_quarantine(t, r);
+    return DAM_OK;
+}
+
+dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit, const struct found *found,
+                               bool *sound)
+{
+    const struct vtd_binding *b = &found->binding;
+    unsigned word;
+    uint16_t fault = fault_of(t, unit, b, &word);
+    *sound = !fault;
+    if (fault)
+        return takeover_add_broken(t, unit, found, fault, b->raw[word]);
+    struct requester *r;
+    dam_err err = new_requester(t, unit, found, &r);
+    if (!err)
+        err = old_tree_for(t, unit, b, &r->old_tree);
+    if (err)
+        return err;
+    r->old_kind = r->old_tree->identity ? DAM_OLD_IDENTITY : DAM_OLD_TRANSLATED;
+    if (r->old_tree->identity)
+        takeover_report_found(t, DAM_F_PASSTHROUGH, unit, found, b->raw[0]);
+    if (b->translated) {
+        r->flags |= DAM_REQ_ATS;
+        if (!b->scalable) // else it is said once for the function
+            takeover_report_found(t, DAM_F_ATS_REFUSED, unit, found, b->raw[0]);
+    }
+    return DAM_OK;
+}
+
+static dam_err silent_table(struct dam_takeover *t, const struct unit *unit, uint64_t **out)
+{
+    void *page;
+    dam_err err = dam_arena_pages(t->pool, 1, &page);
+    if (err)
+        return err;
+    *out = page;
+    for (unsigned i = 0; i < PT_ENTRIES; i += takeover_context_words(unit))
+        (*out)[i] = VTD_SILENT;
+    return DAM_OK;
+}
+
+dam_err takeover_read_context_table(struct dam_takeover *t, struct unit *unit, unsigned half, dam_pa table)
+{
+    void *page;
+    dam_err err = dam_arena_pages(t->pool, 1, &page);
+    if (!err)
+        err = dam_mem_read(t->ops, table, page, DAM_PAGE_SIZE);
+    if (err)
+        return err;
+    unit->copied[half] = page;
+    return silent_table(t, unit, &unit->planned[half]);
+}
+
+// A half that leads nowhere. An absent bus reports its faults whatever its contexts say (reason 1 is not
+// qualified by FPD), so it gets context tables: a silent one at first, then the refuge.
+static dam_err broken_half(struct dam_takeover *t, struct unit *unit, unsigned half)
+{
+    dam_err err = takeover_make_refuge(t, unit);
+    if (!err && !unit->silence)
+        err = silent_table(t, unit, &unit->silence);
+    unit->copied[half] = unit->silence;
+    unit->planned[half] = unit->refuge.contexts;
+    unit->refuge.used = true;
+    return err;
 }
 
 // One half of a root entry, read from `address`; `more_reserved`: reserved bits are set beside it.
@@ -157,17 +229,18 @@ static dam_err read_half(struct dam_takeover *t, struct unit *unit, unsigned hal
         return DAM_OK;
     bool reserved = entry.reserved || more_reserved;
     if (!reserved && pt_known_table(&t->old_memory, entry.context_table, entry.context_table))
-        return takeover_read_contexts(t, unit, half, entry.context_table);
-    // An absent bus reports its faults whatever its contexts say (reason 1 is not qualified by FPD).
-    unit->copied[half] = unit->planned[half] = t->silence;
-    report_entry(t, reserved ? DAM_F_ROOT_RESERVED : DAM_F_ROOT_POINTER, unit, (uint16_t)(half / 2 << 8),
-                 (uint16_t)(half / 2), address, raw);
-    return DAM_OK;
+        return unit->vtd.scalable ? takeover_read_scalable(t, unit, half, entry.context_table)
+                                  : takeover_read_legacy(t, unit, half, entry.context_table);
+    struct found found = {
+        .rid = (uint16_t)(half * (VTD_DEVFNS / 2)), .index = (uint16_t)(half / 2), .address = address};
+    takeover_report_found(t, reserved ? DAM_F_ROOT_RESERVED : DAM_F_ROOT_POINTER, unit, &found, raw);
+    return broken_half(t, unit, half);
 }
 
 dam_err takeover_read_tables(struct dam_takeover *t, struct unit *unit)
 {
     dam_pa root = dam_pa_of(unit->before.rtaddr & dam_bits_mask(VTD_RTADDR_RTA));
+    bool scalable = unit->vtd.scalable;
     if (!pt_known_table(&t->old_memory, root, root)) {
         takeover_report(t, DAM_F_UNIT_ROOT, unit, NULL, root.v, unit->before.rtaddr);
         return DAM_E_BROKEN;
@@ -180,9 +253,10 @@ dam_err takeover_read_tables(struct dam_takeover *t, struct unit *unit)
     for (unsigned half = 0; !err && half < VTD_HALVES; half++) {
         uint64_t *word = &unit->root_table[half / 2].w[half % 2], raw = *word;
         *word = 0;
-        if (half % 2)
+        if (half % 2 && !scalable)
             continue;
-        err = read_half(t, unit, half, raw, root.v + half * sizeof(raw), unit->root_table[half / 2].w[1]);
+        bool more_reserved = !scalable && unit->root_table[half / 2].w[1];
+        err = read_half(t, unit, half, raw, root.v + half * sizeof(raw), more_reserved);
         if (!err && unit->copied[half])
             *word = vtd_root_encode(dam_arena_pa(t->pool, unit->copied[half]));
     }

@@ -71,6 +71,19 @@ static void open_config_space(struct dam_takeover *t, const struct acpi_table *m
 // ---- units
 // -----------------------------------------------------------------------------------------------------
 
+// The table mode stays what it is: it must not be changed while translation is on (11.4.5).
+static void classify_mode(struct dam_takeover *t, struct unit *unit)
+{
+    unit->ttm = dam_bits_get(unit->before.rtaddr, VTD_RTADDR_TTM);
+    unit->vtd.scalable = unit->ttm == VTD_TTM_SCALABLE;
+    bool known = unit->ttm == VTD_TTM_LEGACY ||
+                 (unit->ttm == VTD_TTM_SCALABLE && dam_bits_get(unit->vtd.ecap, VTD_ECAP_SMTS));
+    unit->status = known ? DAM_UNIT_PLANNED : DAM_UNIT_UNSUPPORTED;
+    if (!known)
+        takeover_report(t, DAM_F_UNIT_MODE, unit, NULL, unit->vtd.base.v + VTD_RTADDR_REG,
+                        unit->before.rtaddr);
+}
+
 static void classify_unit(struct dam_takeover *t, struct unit *unit)
 {
     dam_pa base = unit->vtd.base;
@@ -88,11 +101,8 @@ static void classify_unit(struct dam_takeover *t, struct unit *unit)
     if (!dam_bits_get(unit->before.gsts, VTD_G_TE)) {
         unit->status = DAM_UNIT_OFF;
         takeover_report(t, DAM_F_UNIT_OFF, unit, NULL, base.v + VTD_GSTS_REG, unit->before.gsts);
-    } else if (dam_bits_get(unit->before.rtaddr, VTD_RTADDR_TTM) != 0) {
-        unit->status = DAM_UNIT_UNSUPPORTED;
-        takeover_report(t, DAM_F_UNIT_MODE, unit, NULL, base.v + VTD_RTADDR_REG, unit->before.rtaddr);
     } else {
-        unit->status = DAM_UNIT_PLANNED;
+        classify_mode(t, unit);
     }
 }
 

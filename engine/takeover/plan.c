@@ -2,6 +2,21 @@
 // Plan: page tables, domain ids and context entries for every requester, in the pool. Touches no hardware.
 #include "takeover/takeover.h"
 
+#include <string.h>
+
+// Everything below a part of the old tables that was broken gets one tree, and one domain id for it.
+static dam_err plan_refuge(struct dam_takeover *t, struct unit *unit)
+{
+    struct requester any = {0};
+    takeover_quarantine(t, &any);
+    dam_err err = takeover_tree_for(t, unit, &any);
+    if (!err)
+        err = takeover_choose_did(t, unit, &any);
+    if (!err)
+        takeover_fill_refuge(t, unit, &any);
+    return err;
+}
+
 static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
 {
     void *record;
@@ -29,10 +44,12 @@ static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
             r->flags |= DAM_REQ_CUT;
         if (r->old_tree && r->old_tree->windows)
             r->flags |= DAM_REQ_RMRR;
-        unsigned words;
-        takeover_encode(unit, r, r->live, &words);
+        // It has room for any kind of entry that it may be.
+        uint64_t entry[VTD_BINDING_WORDS];
+        unsigned words = takeover_encode(t, unit, r, entry);
+        memcpy(r->live, entry, words * sizeof(*entry));
     }
-    return DAM_OK;
+    return unit->refuge.used ? plan_refuge(t, unit) : DAM_OK;
 }
 
 static bool somebody_scratches(const struct dam_takeover *t)
@@ -44,6 +61,19 @@ static bool somebody_scratches(const struct dam_takeover *t)
     return false;
 }
 
+static dam_err make_scratch(struct dam_takeover *t)
+{
+    struct pt_params any = {.levels = PT_MAX_LEVELS, .haw = t->host_address_width};
+    void *page;
+    dam_err err = dam_arena_pages(t->pool, 1, &page);
+    if (err)
+        return err;
+    t->scratch_page = dam_arena_pa(t->pool, page);
+    for (unsigned stage = DAM_STAGE_FIRST; !err && stage <= DAM_STAGE_SECOND; stage++)
+        err = pt_scratch_new(&t->formats[stage], &any, t->pool, t->scratch_page, &t->scratch[stage]);
+    return err;
+}
+
 static void report_unused_choices(struct dam_takeover *t)
 {
     const struct dam_takeover_config *c = t->config;
@@ -51,8 +81,10 @@ static void report_unused_choices(struct dam_takeover *t)
         bool used = false;
         for (const struct unit *unit = t->units; unit; unit = unit->next)
             for (const struct requester *r = unit->requesters; r; r = r->next)
-                used |=
-                    unit->segment == c->choices[i].requester.segment && r->rid == c->choices[i].requester.rid;
+                used |= unit->segment == c->choices[i].requester.segment &&
+                        r->rid == c->choices[i].requester.rid &&
+                        (c->choices[i].pasid == DAM_ANY_PASID ||
+                         ((r->flags & DAM_REQ_PASID) && r->pasid == c->choices[i].pasid));
         if (!used) {
             struct dam_finding f = {.code = DAM_F_CHOICE_UNUSED,
                                     .level = 255,
@@ -71,13 +103,11 @@ enum dam_stop takeover_plan(struct dam_takeover *t)
     if (err)
         return takeover_stop_of(err);
     t->empty = dam_arena_pa(t->pool, page);
-    t->has_scratch = somebody_scratches(t);
-    if (t->has_scratch) {
-        struct pt_params any = {.levels = PT_MAX_LEVELS, .haw = t->host_address_width};
-        err = pt_scratch_new(&t->formats[DAM_STAGE_SECOND], &any, t->pool, &t->scratch);
-        if (err)
-            return takeover_stop_of(err);
-    }
+    t->has_scratch = t->config->broken == DAM_POLICY_SCRATCH || somebody_scratches(t);
+    if (t->has_scratch)
+        err = make_scratch(t);
+    if (err)
+        return takeover_stop_of(err);
     report_unused_choices(t);
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status != DAM_UNIT_PLANNED)

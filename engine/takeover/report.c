@@ -90,7 +90,7 @@ static struct dam_note_requester requester_entry(const struct unit *u, const str
         .old_root = r->old.root.v,
         .pasid = r->pasid,
         .old_stage = (uint8_t)r->old.stage,
-        .new_stage = (uint8_t)(r->new_tree ? r->new_tree->stage : DAM_STAGE_NONE),
+        .new_stage = (uint8_t)takeover_new_stage(r),
     };
     if (r->old_tree) {
         const struct pt_audit *a = &r->old_tree->audit;
@@ -157,7 +157,7 @@ static void fill_summary(struct dam_note_summary *s, const struct dam_takeover *
     s->pool_start = t->pool->pa.v;
     s->pool_size = t->pool->size;
     s->pool_used = dam_arena_used(t->pool);
-    s->scratch_page = t->has_scratch ? t->scratch.page.v : 0;
+    s->scratch_page = t->has_scratch ? t->scratch_page.v : 0;
     s->unit_total = t->unit_count;
     s->requester_total = 0;
     for (const struct unit *u = t->units; u; u = u->next) {

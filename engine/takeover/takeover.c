@@ -15,6 +15,7 @@ dam_err dam_takeover_new(const struct dam_takeover_config *config, struct dam_ta
     if (err)
         return err;
     t->buffers = record;
+    pt_format_vtdfs(&t->formats[DAM_STAGE_FIRST]);
     pt_format_vtdss(&t->formats[DAM_STAGE_SECOND]);
     t->budget.tables = config->max_tables ? config->max_tables : DAM_DEFAULT_MAX_TABLES;
     t->budget.deadline_us = dam_clock_us(t->ops) + (config->max_us ? config->max_us : DAM_DEFAULT_MAX_US);

@@ -7,6 +7,7 @@
 #include <cofferdam/takeover.h>
 
 #include "base/finding.h"
+#include "iommu/vtd/scalable.h"
 #include "iommu/vtd/tables.h"
 #include "iommu/vtd/unit.h"
 #include "pci/topology.h"
@@ -65,8 +66,18 @@ struct requester {
 };
 
 // Who uses a domain id under our tables: a new_tree's number, or one of these.
-#define DID_FREE 0u
-#define DID_OLD  0xFFFFu // the old kernel used it, nobody of ours yet
+#define DID_FREE  0u
+#define DID_FIRST 0xFFFEu // first-stage trees of different PASIDs
+#define DID_OLD   0xFFFFu // the old kernel used it, nobody of ours yet
+
+// Where a part of the old root or context tables led that was broken: every function and every PASID below
+// gets the same, by tables that are shared. What they say is filled in by the plan.
+struct refuge {
+    uint64_t *contexts;             // a context table
+    uint64_t *directory, *pasids;   // scalable mode: a PASID directory and a PASID table
+    struct vtd_sm_context function; // scalable mode: the context entry that leads there
+    bool used;
+};
 
 struct unit {
     struct unit *next;
@@ -87,6 +98,8 @@ struct unit {
     // First the exact copies of the old tables, which the unit runs on for a moment; then the planned ones.
     // One 64-bit store in the root table leads from one to the other.
     uint64_t *copied[VTD_HALVES], *planned[VTD_HALVES];
+    uint64_t *silence; // a context table that refuses everything and reports nothing; NULL: not needed yet
+    struct refuge refuge;
     uint16_t *did_owner; // by domain id, vtd_domain_ids() of them
     uint32_t did_next;   // ids above it are taken
     void *queue_pages;
@@ -124,13 +137,13 @@ struct dam_takeover {
     struct region *regions;
     struct pt_format formats[DAM_STAGE_SECOND + 1u]; // by stage: DAM_STAGE_FIRST, DAM_STAGE_SECOND
     struct pt_budget budget;
-    struct pt_memory old_memory, own_memory; // see pt_memory.ours
-    uint64_t *buffers;                       // PT_MAX_LEVELS pages for walks
-    struct pt_scratch scratch;
+    struct pt_memory old_memory, own_memory;          // see pt_memory.ours
+    uint64_t *buffers;                                // PT_MAX_LEVELS pages for walks
+    struct pt_scratch scratch[DAM_STAGE_SECOND + 1u]; // by stage, all to the same page
+    dam_pa scratch_page;
     bool has_scratch;
-    uint64_t *silence; // a context table that refuses everything and reports nothing
-    dam_pa empty;      // a zeroed page: the empty table of every level
-    bool share_old;    // no requester keeps a way to write old memory
+    dam_pa empty;   // a zeroed page: the empty table of every level and format
+    bool share_old; // no requester keeps a way to write old memory
     uint64_t tables_read;
     uint32_t us[DAM_PHASE_REPORT + 1]; // when each phase ended
 };
@@ -161,28 +174,61 @@ enum dam_stop takeover_go_on(const struct dam_takeover *t);
 // entry silent (contexts.c). DAM_E_BROKEN: the root table cannot be read.
 DAM_MUST_CHECK dam_err takeover_read_tables(struct dam_takeover *t, struct unit *unit);
 
-// A binding found at `address` of old memory, and where its entry will be in the planned tables. Judges it,
-// reports what is wrong with it, and adds its requester to the unit.
+// A binding found at `address` of old memory, and where its entry will be in the planned tables.
 struct found {
     uint16_t rid;
+    uint16_t index; // of the entry in its table, for findings
     uint16_t flags; // DAM_REQ_PASID, DAM_REQ_RID_PASID
     uint32_t pasid;
     struct vtd_binding binding;
     uint64_t address;
     uint64_t *live;
 };
+// Judges it, reports what is wrong with it, and adds its requester to the unit. *sound: it can be used.
 DAM_MUST_CHECK dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit,
-                                              const struct found *found);
-// Nothing that its old tables say counts any more.
-void takeover_quarantine(struct requester *r);
-// Reads the context table of half `half` of the root table, legacy mode (legacy.c).
-DAM_MUST_CHECK dam_err takeover_read_contexts(struct dam_takeover *t, struct unit *unit, unsigned half,
+                                              const struct found *found, bool *sound);
+// The same for one that is known to be broken; code: of the finding, with found->address and `raw`.
+DAM_MUST_CHECK dam_err takeover_add_broken(struct dam_takeover *t, struct unit *unit,
+                                           const struct found *found, uint16_t code, uint64_t raw);
+// Reports a finding about something found in root or context tables.
+void takeover_report_found(struct dam_takeover *t, uint16_t code, const struct unit *unit,
+                           const struct found *found, uint64_t raw);
+// Nothing that its old tables say counts any more: it gets what broken ones get.
+void takeover_quarantine(const struct dam_takeover *t, struct requester *r);
+// Reads one context table into copied[half], and makes a silent planned[half].
+DAM_MUST_CHECK dam_err takeover_read_context_table(struct dam_takeover *t, struct unit *unit, unsigned half,
+                                                   dam_pa table);
+// Reads the context table of half `half` of the root table, in legacy mode (legacy.c) or scalable mode
+// (scalable.c).
+DAM_MUST_CHECK dam_err takeover_read_legacy(struct dam_takeover *t, struct unit *unit, unsigned half,
+                                            dam_pa table);
+DAM_MUST_CHECK dam_err takeover_read_scalable(struct dam_takeover *t, struct unit *unit, unsigned half,
                                               dam_pa table);
+// Makes the tables of the unit's refuge, once.
+DAM_MUST_CHECK dam_err takeover_make_refuge(struct dam_takeover *t, struct unit *unit);
 
-// The entry that makes the unit do what is planned for a requester; *words: how many 64-bit words it has.
-void takeover_encode(const struct unit *unit, const struct requester *r, uint64_t *entry, unsigned *words);
+// ---- entries of ours (entries.c) -------------------------------------------------------------------------
+// 64-bit words of an entry of the unit's context tables.
+static inline unsigned takeover_context_words(const struct unit *unit)
+{
+    return unit->vtd.scalable ? VTD_SM_CTX_WORDS
+                              : (unsigned)(sizeof(struct vtd_context_entry) / sizeof(uint64_t));
+}
+// Which page tables translate for a requester under our tables.
+enum dam_stage takeover_new_stage(const struct requester *r);
+// The entry that makes the unit do what is planned for a requester; returns how many 64-bit words it has.
+unsigned takeover_encode(const struct dam_takeover *t, const struct unit *unit, const struct requester *r,
+                         uint64_t entry[VTD_BINDING_WORDS]);
+// Fills the tables of the refuge: everything in them is bound to what r, which has its new_tree, is bound to.
+void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, const struct requester *r);
+// Follows our tables, as the unit would, to the entry of a requester; NULL: they do not lead to one.
+const uint64_t *takeover_follow(const struct dam_takeover *t, const struct unit *unit,
+                                const struct requester *r);
 
 // ---- planning --------------------------------------------------------------------------------------------
+
+// The format of tables for those who had none: DAM_STAGE_FIRST or _SECOND, what the unit can do (trees.c).
+enum dam_stage takeover_unit_stage(const struct unit *unit);
 
 // Gives a requester the new_tree that its old_tree and policy ask for, built when it is the first one
 // (trees.c). DAM_E_NOMEM; what the operations return.

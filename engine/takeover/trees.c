@@ -3,6 +3,8 @@
 // of it is built in the pool.
 #include "takeover/takeover.h"
 
+#include "iommu/vtd/regs.h"
+
 // Identity over everything that the machine is known to have, as far as the tree reaches.
 static uint64_t identity_end(const struct dam_takeover *t, const struct pt_params *params)
 {
@@ -12,7 +14,8 @@ static uint64_t identity_end(const struct dam_takeover *t, const struct pt_param
         if (sets[i]->count && sets[i]->at[sets[i]->count - 1].end > end)
             end = sets[i]->at[sets[i]->count - 1].end;
     end = dam_align_up(end, pt_span(2));
-    uint64_t width = pt_span(params->levels), limit = 1ull << params->haw;
+    // Above the middle first-stage addresses are negative.
+    uint64_t width = pt_span(params->levels) >> params->canonical, limit = 1ull << params->haw;
     end = end < width ? end : width;
     return end < limit ? end : limit;
 }
@@ -87,7 +90,7 @@ static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
             tree.root = t->empty;
         break;
     case DAM_POLICY_SCRATCH:
-        tree.root = t->scratch.root[n->levels - 1];
+        tree.root = t->scratch[n->stage].root[n->levels - 1];
         if (windows)
             err = pt_tree_share(&tree, tree.root, true, true);
         break;
@@ -103,15 +106,18 @@ static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
     return err;
 }
 
-static enum dam_stage stage_for(const struct requester *r)
+enum dam_stage takeover_unit_stage(const struct unit *unit)
 {
-    return r->old_tree ? r->old_tree->stage : DAM_STAGE_SECOND;
+    bool second = !unit->vtd.scalable || dam_bits_get(unit->vtd.ecap, VTD_ECAP_SSTS);
+    return second ? DAM_STAGE_SECOND : DAM_STAGE_FIRST;
 }
 
-static uint8_t levels_for(const struct unit *unit, const struct requester *r)
+static uint8_t levels_for(const struct unit *unit, const struct requester *r, enum dam_stage stage)
 {
     if (r->old_tree)
         return r->old_tree->params.levels;
+    if (stage == DAM_STAGE_FIRST)
+        return 4;   // every unit has that
     uint8_t aw = 1; // nothing sound is known: the narrowest width that the unit has
     while (aw < 3 && !vtd_width_supported(&unit->vtd, aw))
         aw++;
@@ -124,8 +130,8 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
     bool by_old = r->old_tree && (r->old_tree->windows || r->policy == DAM_POLICY_FREEZE ||
                                   r->policy == DAM_POLICY_PRESERVE);
     struct old_tree *old = by_old ? r->old_tree : NULL;
-    enum dam_stage stage = stage_for(r);
-    uint8_t levels = levels_for(unit, r);
+    enum dam_stage stage = r->old_tree ? r->old_tree->stage : takeover_unit_stage(unit);
+    uint8_t levels = levels_for(unit, r, stage);
     for (struct new_tree *n = unit->new_trees; n; n = n->next) {
         if (n->wanted_old == old && n->wanted == r->policy && n->stage == stage && n->levels == levels) {
             r->new_tree = n;
@@ -133,7 +139,7 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
             return DAM_OK;
         }
     }
-    if (unit->new_tree_count == DID_OLD - 1u)
+    if (unit->new_tree_count == DID_FIRST - 1u)
         return DAM_E_NOMEM;
     void *record;
     dam_err err = dam_arena_record(t->pool, sizeof(struct new_tree), &record);

@@ -46,9 +46,8 @@ static bool verify_contexts(struct dam_takeover *t, struct unit *unit)
     }
     for (const struct requester *r = unit->requesters; r; r = r->next) {
         uint64_t want[VTD_BINDING_WORDS];
-        unsigned words;
-        takeover_encode(unit, r, want, &words);
-        if (memcmp(r->live, want, words * sizeof(*want)) != 0) {
+        unsigned words = takeover_encode(t, unit, r, want);
+        if (takeover_follow(t, unit, r) != r->live || memcmp(r->live, want, words * sizeof(*want)) != 0) {
             takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, r->live).v, r->live[0]);
             ok = false;
         }
@@ -109,8 +108,7 @@ static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_
             continue;
         takeover_report(t, DAM_F_VERIFY_TREE, unit, r, failed, 0);
         uint64_t entry[VTD_BINDING_WORDS];
-        unsigned words;
-        takeover_encode(unit, r, entry, &words);
+        unsigned words = takeover_encode(t, unit, r, entry);
         for (unsigned i = 0; i < words; i++)
             if (r->live[i] != entry[i])
                 *(volatile uint64_t *)&r->live[i] = entry[i];

@@ -22,6 +22,8 @@ DAM_MUST_CHECK dam_err dam_arena_pages(struct dam_arena *arena, size_t count, vo
 DAM_MUST_CHECK dam_err dam_arena_record(struct dam_arena *arena, size_t size, void **out);
 // Gives back the pages from `low` up (an earlier value of arena->low) and zeroes them.
 void dam_arena_release(struct dam_arena *arena, uint64_t low);
+// The same for records: those made since arena->high was `high`.
+void dam_arena_release_records(struct dam_arena *arena, uint64_t high);
 // Physical address of a pointer into the arena; the CPU pointer of a physical address in it, or NULL.
 dam_pa dam_arena_pa(const struct dam_arena *arena, const void *p);
 void *dam_arena_ptr(const struct dam_arena *arena, dam_pa pa);

@@ -62,6 +62,20 @@ enum dam_severity {
     X(DAM_F_ECAM, 65, DAM_INFO, "ECAM does not answer like port CF8h, not used (address)")                   \
     X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit was not taken over; others were (raw: how many not)")         \
     /* 70-89: scalable mode and broken tables */                                                             \
+    X(DAM_F_SM_CONTEXT, 70, DAM_ERROR, "scalable-mode context entry that the unit refuses: quarantined")     \
+    X(DAM_F_PASID_DIRECTORY, 71, DAM_ERROR, "PASID directory outside known memory: quarantined")             \
+    X(DAM_F_PASID_DIR_RESERVED, 72, DAM_ERROR,                                                               \
+      "PASID-directory entry with reserved bits set: its PASIDs quarantined (iova: the first)")              \
+    X(DAM_F_PASID_DIR_POINTER, 73, DAM_ERROR,                                                                \
+      "PASID-directory entry that leads outside known memory: its PASIDs quarantined (iova: the first)")     \
+    X(DAM_F_PASID_RESERVED, 74, DAM_ERROR, "PASID entry with reserved bits set: quarantined (iova: PASID)")  \
+    X(DAM_F_PASID_TYPE, 75, DAM_ERROR, "PASID entry of an unsupported type: quarantined (iova: PASID)")      \
+    X(DAM_F_PASID_WIDTH, 76, DAM_ERROR,                                                                      \
+      "PASID entry with an unsupported number of levels: quarantined (iova: PASID)")                         \
+    X(DAM_F_PASID_POINTER, 77, DAM_ERROR,                                                                    \
+      "PASID entry that leads outside known memory: quarantined (iova: PASID)")                              \
+    X(DAM_F_PASID_SHARE, 78, DAM_ERROR, "PASID tables beyond a function's share of the pool: quarantined")   \
+    X(DAM_F_PAGE_REQUESTS, 79, DAM_INFO, "requester was allowed page requests; they are refused now")        \
     /* 90-109: queues, faults, interrupt remapping */                                                        \
     X(DAM_F_QUEUE_ADDRESS, 90, DAM_WARN, "old invalidation queue outside known memory (raw: IQA)")           \
     X(DAM_F_QUEUE_POINTER, 91, DAM_WARN,                                                                     \

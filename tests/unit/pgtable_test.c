@@ -481,14 +481,15 @@ static void scratch_leads_to_one_page(void **state)
 {
     struct world *w = *state;
     struct pt_scratch s;
-    assert_int_equal(pt_scratch_new(&w->format, &w->params, &w->pool, &s), DAM_OK);
-    assert_int_equal(w->pool.low / DAM_PAGE_SIZE, PT_MAX_LEVELS + 1);
+    const dam_pa page = dam_pa_of(0x7654000);
+    assert_int_equal(pt_scratch_new(&w->format, &w->params, &w->pool, page, &s), DAM_OK);
+    assert_int_equal(w->pool.low / DAM_PAGE_SIZE, PT_MAX_LEVELS);
     for (uint8_t levels = 3; levels <= 5; levels++) {
         w->params.levels = levels;
         uint64_t last = pt_span(levels) - 1;
-        assert_int_equal(ask(w, s.root[levels - 1], 0), s.page.v | RW);
-        assert_int_equal(ask(w, s.root[levels - 1], 0x123456789), (s.page.v + 0x789) | RW);
-        assert_int_equal(ask(w, s.root[levels - 1], last), (s.page.v + 0xFFF) | RW);
+        assert_int_equal(ask(w, s.root[levels - 1], 0), page.v | RW);
+        assert_int_equal(ask(w, s.root[levels - 1], 0x123456789), (page.v + 0x789) | RW);
+        assert_int_equal(ask(w, s.root[levels - 1], last), (page.v + 0xFFF) | RW);
     }
 }
 

@@ -8,6 +8,8 @@
 #define DESC_TYPE        3, 0
 #define DESC_CONTEXT     1
 #define DESC_IOTLB       2
+#define DESC_PASID_CACHE 7    // needs a wide queue
+#define PASID_GLOBAL     3u   // its granularity, in the place of the others'
 #define DESC_GRANULARITY 5, 4 // 1 global
 #define DESC_IOTLB_DW    6, 6
 #define DESC_IOTLB_DR    7, 7
@@ -27,6 +29,10 @@ static dam_err read_reg(const struct vtd_unit *unit, uint16_t reg, unsigned widt
 static dam_err invalidate_by_queue(struct vtd_unit *unit, bool drain_reads, bool drain_writes)
 {
     vtd_queue_put(unit, dam_bits_put(DESC_CONTEXT, DESC_TYPE) | dam_bits_put(GLOBAL, DESC_GRANULARITY), 0);
+    if (unit->scalable)
+        vtd_queue_put(
+            unit, dam_bits_put(DESC_PASID_CACHE, DESC_TYPE) | dam_bits_put(PASID_GLOBAL, DESC_GRANULARITY),
+            0);
     vtd_queue_put(unit,
                   dam_bits_put(DESC_IOTLB, DESC_TYPE) | dam_bits_put(GLOBAL, DESC_GRANULARITY) |
                       dam_bits_put(drain_reads, DESC_IOTLB_DR) | dam_bits_put(drain_writes, DESC_IOTLB_DW),

@@ -146,7 +146,7 @@ dam_err vtd_take_invalidation(struct vtd_unit *unit, const struct dam_arena *poo
     bool on = dam_bits_get(gsts, VTD_G_QIE);
     // Without a queue the registers will do, unless there are none, or interrupts are remapped: their cache
     // is flushed by the queue alone (6.5.1).
-    if (!on && dam_bits_get(unit->ver, VTD_VER_MAJOR) < VER_WITHOUT_REGISTERS &&
+    if (!on && dam_bits_get(unit->ver, VTD_VER_MAJOR) < VER_WITHOUT_REGISTERS && !unit->scalable &&
         !(dam_bits_get(gsts, VTD_G_IRE) && dam_bits_get(unit->ecap, VTD_ECAP_QI)))
         return DAM_OK;
     if (on)
@@ -157,7 +157,7 @@ dam_err vtd_take_invalidation(struct vtd_unit *unit, const struct dam_arena *poo
         return err;
     unit->old_iqa = iqa;
     unit->old_queue_on = on;
-    err = start_own_queue(unit, pool, queue_pages, dam_bits_get(iqa, VTD_IQA_DW));
+    err = start_own_queue(unit, pool, queue_pages, unit->scalable || dam_bits_get(iqa, VTD_IQA_DW));
     // Whether putting it back works or not, the first error says why.
     if (err)
         vtd_give_invalidation_back(unit);

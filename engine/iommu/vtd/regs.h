@@ -21,17 +21,30 @@
 #define VTD_CAP_NFR    47, 40 // fault records − 1
 #define VTD_CAP_DWD    54, 54 // a flush of the IOTLB can drain writes
 #define VTD_CAP_DRD    55, 55 // a flush of the IOTLB can drain reads
+#define VTD_CAP_FS1GP  56, 56 // first stage: 1-GiB pages
+#define VTD_CAP_FS5LP  60, 60 // first stage: 5 levels
 #define VTD_CAP_ESRTPS 63, 63 // setting the root pointer flushes all caches
 
 // 11.4.3 Extended Capability Register, 64 bits, RO
-#define VTD_ECAP_REG 0x10
-#define VTD_ECAP_C   0, 0  // page walks snoop the CPU's caches
-#define VTD_ECAP_QI  1, 1  // queued invalidation
-#define VTD_ECAP_DT  2, 2  // device TLBs
-#define VTD_ECAP_IR  3, 3  // interrupt remapping
-#define VTD_ECAP_PT  6, 6  // pass-through
-#define VTD_ECAP_SC  7, 7  // snoop control
-#define VTD_ECAP_IRO 17, 8 // IOTLB registers at IRO · 16
+#define VTD_ECAP_REG   0x10
+#define VTD_ECAP_C     0, 0   // page walks snoop the CPU's caches
+#define VTD_ECAP_QI    1, 1   // queued invalidation
+#define VTD_ECAP_DT    2, 2   // device TLBs
+#define VTD_ECAP_IR    3, 3   // interrupt remapping
+#define VTD_ECAP_PT    6, 6   // pass-through
+#define VTD_ECAP_SC    7, 7   // snoop control
+#define VTD_ECAP_IRO   17, 8  // IOTLB registers at IRO · 16
+#define VTD_ECAP_NEST  26, 26 // nested translation
+#define VTD_ECAP_PRS   29, 29 // page requests
+#define VTD_ECAP_PSS   39, 35 // width of PASIDs − 1
+#define VTD_ECAP_PASID 40, 40 // requests with PASID
+#define VTD_ECAP_SMTS  43, 43 // scalable mode
+#define VTD_ECAP_SSADS 45, 45 // second stage: accessed and dirty bits
+#define VTD_ECAP_SSTS  46, 46 // second stage in scalable mode
+#define VTD_ECAP_FSTS  47, 47 // first stage
+#define VTD_ECAP_SMPWC 48, 48 // page walks of scalable mode can snoop
+#define VTD_ECAP_RPS   49, 49 // the PASID of requests without one can be chosen
+#define VTD_ECAP_ADMS  52, 52 // abort-DMA mode
 
 // 11.4.4.1 Global Command Register, 32 bits, WO; 11.4.4.2 Global Status Register, 32 bits, RO: same positions
 #define VTD_GCMD_REG 0x18
@@ -45,9 +58,12 @@
 #define VTD_GSTS_KEEP 0x96FFFFFFu
 
 // 11.4.5 Root Table Address Register, 64 bits, RW
-#define VTD_RTADDR_REG 0x20
-#define VTD_RTADDR_TTM 11, 10 // 0 legacy mode, 1 scalable mode
-#define VTD_RTADDR_RTA 63, 12
+#define VTD_RTADDR_REG   0x20
+#define VTD_RTADDR_TTM   11, 10
+#define VTD_TTM_LEGACY   0u
+#define VTD_TTM_SCALABLE 1u
+#define VTD_TTM_ABORT    3u // with ECAP.ADMS: all DMA is refused
+#define VTD_RTADDR_RTA   63, 12
 
 // 11.4.6.1 Context Command Register, 64 bits
 #define VTD_CCMD_REG  0x28

@@ -52,16 +52,32 @@ struct vtd_context_entry vtd_context_encode(const struct vtd_binding *b)
     }};
 }
 
+static bool has(const struct vtd_unit *unit, unsigned hi, unsigned lo)
+{
+    return dam_bits_get(unit->ecap, hi, lo);
+}
+
 static bool stage_supported(const struct vtd_unit *unit, const struct vtd_binding *b)
 {
+    bool first = has(unit, VTD_ECAP_FSTS), second = !b->scalable || has(unit, VTD_ECAP_SSTS);
     switch (b->stage) {
+    case DAM_STAGE_FIRST:
+        return first;
     case DAM_STAGE_SECOND:
-        return !b->translated || dam_bits_get(unit->ecap, VTD_ECAP_DT);
+        return second && (!b->translated || has(unit, VTD_ECAP_DT));
+    case DAM_STAGE_NESTED:
+        return first && second && has(unit, VTD_ECAP_NEST);
     case DAM_STAGE_PASSTHROUGH:
-        return dam_bits_get(unit->ecap, VTD_ECAP_PT);
-    default:
-        return false;
+        return has(unit, VTD_ECAP_PT);
+    case DAM_STAGE_NONE:
+        break;
     }
+    return false;
+}
+
+static bool first_levels_supported(const struct vtd_unit *unit, unsigned levels)
+{
+    return levels == 4 || (levels == 5 && dam_bits_get(unit->cap, VTD_CAP_FS5LP));
 }
 
 enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct vtd_binding *b)
@@ -70,5 +86,9 @@ enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct vtd_bin
         return VTD_FLAW_RESERVED;
     if (!stage_supported(unit, b))
         return VTD_FLAW_STAGE;
-    return vtd_width_supported(unit, b->levels - 2u) ? VTD_SOUND : VTD_FLAW_WIDTH;
+    bool width = b->stage == DAM_STAGE_FIRST ? first_levels_supported(unit, b->levels)
+                                             : vtd_width_supported(unit, b->levels - 2u);
+    if (b->stage == DAM_STAGE_NESTED)
+        width &= first_levels_supported(unit, b->first_levels);
+    return width ? VTD_SOUND : VTD_FLAW_WIDTH;
 }

@@ -60,6 +60,7 @@ struct vtd_root {
 
 // What a legacy context entry, or a PASID-table entry in scalable mode, says.
 struct vtd_binding {
+    bool scalable;        // a PASID-table entry
     enum dam_stage stage; // DAM_STAGE_NONE: of a type that is not defined
     bool present;
     bool fpd;

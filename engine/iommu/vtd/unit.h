@@ -15,6 +15,7 @@ struct vtd_unit {
     uint64_t cap, ecap;
     uint32_t ver;
     bool needs_write_buffer_flush; // CAP.RWBF, or a chipset that fails to say so
+    bool scalable;                 // runs in scalable mode: set before the invalidation interface is taken
     // Where the last wait that timed out looked, for the finding.
     uint16_t waited_register;
     uint64_t waited_value;
@@ -64,17 +65,18 @@ DAM_MUST_CHECK dam_err vtd_wait(struct vtd_unit *unit, uint16_t reg, unsigned wi
 // ---- invalidation (6.5) ---------------------------------------------------------------------------------
 // Takes the invalidation interface over: a queue that runs is emptied and replaced by one in `queue_pages`,
 // two zeroed pages of the pool (the second one takes the status word of wait descriptors); without a queue
-// the registers are used, unless the unit has none (VER 6) or remaps interrupts. The old queue's pages are
-// neither read nor written. When an error has stopped it, what is left in it is dropped: all caches will be
-// flushed anyway. DAM_E_STATE: the old queue neither empties nor stops, or the unit does not let it be
-// switched off; it is on and, if it had stopped, empty and without error bits. On any error after the old
-// queue was switched off it is turned on again where it was.
+// the registers are used, unless the unit has none (VER 6), remaps interrupts, or runs in scalable mode
+// (registers cannot flush the PASID cache; a wide queue can). The old queue's pages are neither read nor
+// written. When an error has stopped it, what is left in it is dropped: all caches will be flushed anyway.
+// DAM_E_STATE: the old queue neither empties nor stops, or the unit does not let it be switched off; it is on
+// and, if it had stopped, empty and without error bits. On any error after the old queue was switched off it
+// is turned on again where it was.
 DAM_MUST_CHECK dam_err vtd_take_invalidation(struct vtd_unit *unit, const struct dam_arena *pool,
                                              void *queue_pages);
 // Undoes that, as far as the unit lets us: an empty queue where the old one was.
 void vtd_give_invalidation_back(struct vtd_unit *unit);
-// Invalidates the context cache, then the IOTLB, both whole, and drains reads and writes that were already
-// translated.
+// Invalidates the context cache, in scalable mode the PASID cache, then the IOTLB, all whole, and drains
+// reads and writes that were already translated.
 DAM_MUST_CHECK dam_err vtd_invalidate_all(struct vtd_unit *unit);
 
 #endif

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// Context tables of scalable mode: two tables a bus, one entry a function, below it a PASID directory and
+// PASID tables whose entries are the bindings. All of it is copied twice, once as it was and once silent, to
+// be filled in by the plan. A function that would take more than its share of the pool is quarantined alone.
+#include "takeover/takeover.h"
+
+#include "iommu/vtd/regs.h"
+
+// A function may take this part of what is left of the pool.
+#define SHARE     8u
+#define DIR_WORDS (DAM_PAGE_SIZE / sizeof(uint64_t)) // entries of one page of a directory
+
+// One function, while it is being read.
+struct function {
+    struct vtd_sm_context context;
+    struct found found;         // of its context entry, then of each binding
+    uint64_t *copied, *planned; // directories
+};
+
+static void silence(uint64_t *entry, unsigned words)
+{
+    entry[0] = VTD_SILENT;
+    for (unsigned i = 1; i < words; i++)
+        entry[i] = 0;
+}
+
+// Reads the PASID table that directory entry `index` leads to.
+static dam_err read_pasids(struct dam_takeover *t, struct unit *unit, struct function *f, unsigned index,
+                           dam_pa table)
+{
+    void *copied, *planned;
+    dam_err err = dam_arena_pages(t->pool, 1, &copied);
+    if (!err)
+        err = dam_arena_pages(t->pool, 1, &planned);
+    if (!err)
+        err = pt_read_table(&t->old_memory, table, copied);
+    if (err)
+        return err;
+    f->copied[index] = vtd_pasid_dir_encode(dam_arena_pa(t->pool, copied));
+    f->planned[index] = vtd_pasid_dir_encode(dam_arena_pa(t->pool, planned));
+    for (unsigned i = 0; !err && i < VTD_PASID_ENTRIES; i++) {
+        uint64_t *entry = (uint64_t *)copied + i * VTD_PASID_WORDS;
+        struct found *found = &f->found;
+        found->live = (uint64_t *)planned + i * VTD_PASID_WORDS;
+        silence(found->live, VTD_PASID_WORDS);
+        found->binding = vtd_pasid_decode(entry, t->host_address_width);
+        found->binding.translated = f->context.translated;
+        found->address = table.v + i * VTD_PASID_WORDS * sizeof(uint64_t);
+        found->index = (uint16_t)i;
+        found->pasid = index * VTD_PASID_ENTRIES + i;
+        found->flags = DAM_REQ_PASID;
+        if (found->pasid == f->context.rid_pasid)
+            found->flags |= DAM_REQ_RID_PASID;
+        bool sound = false;
+        if (found->binding.present)
+            err = takeover_add_requester(t, unit, found, &sound);
+        if (sound)
+            entry[0] |= dam_bits_mask(VTD_PASID_FPD);
+        else
+            silence(entry, VTD_PASID_WORDS);
+    }
+    return err;
+}
+
+// A part of the directory that leads nowhere: all PASIDs below it get what broken ones get.
+static void to_refuge(struct dam_takeover *t, struct unit *unit, struct function *f, unsigned index)
+{
+    f->copied[index] = VTD_SILENT;
+    f->planned[index] = vtd_pasid_dir_encode(dam_arena_pa(t->pool, unit->refuge.pasids));
+    unit->refuge.used = true;
+}
+
+static dam_err read_directory_entry(struct dam_takeover *t, struct unit *unit, struct function *f,
+                                    unsigned index)
+{
+    uint64_t raw = f->copied[index];
+    struct vtd_pasid_dir entry = vtd_pasid_dir_decode(raw, t->host_address_width);
+    f->copied[index] = f->planned[index] = VTD_SILENT;
+    if (!entry.present)
+        return DAM_OK;
+    if (!entry.reserved && pt_known_table(&t->old_memory, entry.table, entry.table))
+        return read_pasids(t, unit, f, index, entry.table);
+    f->found.address = f->context.directory.v + index * sizeof(raw);
+    f->found.index = (uint16_t)index;
+    f->found.pasid = index * VTD_PASID_ENTRIES;
+    takeover_report_found(t, entry.reserved ? DAM_F_PASID_DIR_RESERVED : DAM_F_PASID_DIR_POINTER, unit,
+                          &f->found, raw);
+    to_refuge(t, unit, f, index);
+    return DAM_OK;
+}
+
+// Reads the directory page by page, the PASID tables below each page before the next one.
+static dam_err read_directory(struct dam_takeover *t, struct unit *unit, struct function *f)
+{
+    unsigned entries = vtd_directory_entries(&f->context);
+    size_t pages = (entries + DIR_WORDS - 1) / DIR_WORDS;
+    void *copied, *planned;
+    uint64_t used = dam_arena_used(t->pool), share = (t->pool->size - used) / SHARE;
+    dam_err err = dam_arena_pages(t->pool, pages, &copied);
+    if (!err)
+        err = dam_arena_pages(t->pool, pages, &planned);
+    f->copied = copied;
+    f->planned = planned;
+    for (unsigned i = 0; !err && i < entries; i++) {
+        dam_pa page = dam_pa_of(f->context.directory.v + i * sizeof(uint64_t));
+        bool begins = i % DIR_WORDS == 0;
+        if (begins && !pt_known_table(&t->old_memory, page, page)) {
+            f->found.address = page.v;
+            f->found.pasid = i * VTD_PASID_ENTRIES;
+            takeover_report_found(t, DAM_F_PASID_DIRECTORY, unit, &f->found, f->context.directory.v);
+            for (unsigned k = 0; k < DIR_WORDS; k++)
+                to_refuge(t, unit, f, i + k);
+            i += DIR_WORDS - 1;
+            continue;
+        }
+        if (begins)
+            err = pt_read_table(&t->old_memory, page, f->copied + i);
+        if (!err)
+            err = read_directory_entry(t, unit, f, i);
+        if (!err && dam_arena_used(t->pool) - used > share)
+            err = DAM_E_NOMEM;
+    }
+    // A directory of less than a page: what follows it in that page is something else.
+    for (size_t i = entries; !err && i < pages * DIR_WORDS; i++)
+        f->copied[i] = 0;
+    return err;
+}
+
+// Where the unit's lists and the pool were before a function was read.
+struct mark {
+    uint64_t low, high;
+    struct requester *last;
+    uint32_t count;
+    struct old_tree *trees;
+};
+
+static struct mark mark_of(const struct dam_takeover *t, const struct unit *unit)
+{
+    return (struct mark){t->pool->low, t->pool->high, unit->last_requester, unit->requester_count,
+                         unit->old_trees};
+}
+
+static void forget_since(struct dam_takeover *t, struct unit *unit, const struct mark *m)
+{
+    unit->last_requester = m->last;
+    unit->requester_count = m->count;
+    unit->old_trees = m->trees;
+    if (m->last)
+        m->last->next = NULL;
+    else
+        unit->requesters = NULL;
+    dam_arena_release(t->pool, m->low);
+    dam_arena_release_records(t->pool, m->high);
+}
+
+static dam_err quarantine_function(struct dam_takeover *t, struct unit *unit, struct function *f,
+                                   uint16_t code, uint64_t raw)
+{
+    unit->refuge.used = true;
+    f->found.pasid = 0;
+    return takeover_add_broken(t, unit, &f->found, code, raw);
+}
+
+// Reads what the present context entry `entry` of the copied table leads to, and makes it an entry of ours.
+static dam_err read_function(struct dam_takeover *t, struct unit *unit, struct found found, uint64_t *entry)
+{
+    struct function f = {.context = vtd_sm_context_decode(entry, t->host_address_width), .found = found};
+    for (unsigned i = 0; i < VTD_SM_CTX_WORDS; i++)
+        f.found.binding.raw[i] = entry[i];
+    f.found.binding.root = f.context.directory;
+    struct found context = f.found;
+    uint64_t raw = entry[0];
+    silence(entry, VTD_SM_CTX_WORDS);
+    if (vtd_sm_context_flawed(&unit->vtd, &f.context))
+        return quarantine_function(t, unit, &f, DAM_F_SM_CONTEXT, raw);
+    if (!pt_known_table(&t->old_memory, f.context.directory, f.context.directory))
+        return quarantine_function(t, unit, &f, DAM_F_PASID_DIRECTORY, raw);
+    struct mark mark = mark_of(t, unit);
+    dam_err err = read_directory(t, unit, &f);
+    bool late = dam_clock_us(t->ops) > t->budget.deadline_us;
+    if (err == DAM_E_NOMEM || (err == DAM_E_BUDGET && !late)) {
+        forget_since(t, unit, &mark);
+        f.found = context;
+        return quarantine_function(t, unit, &f, DAM_F_PASID_SHARE, raw);
+    }
+    if (err)
+        return err;
+    if (f.context.page_requests)
+        takeover_report_found(t, DAM_F_PAGE_REQUESTS, unit, &context, raw);
+    if (f.context.translated)
+        takeover_report_found(t, DAM_F_ATS_REFUSED, unit, &context, raw);
+    f.context.fpd = true;
+    f.context.directory = dam_arena_pa(t->pool, f.copied);
+    vtd_sm_context_encode(&f.context, entry);
+    f.context.translated = f.context.page_requests = f.context.privileged = false;
+    f.context.directory = dam_arena_pa(t->pool, f.planned);
+    vtd_sm_context_encode(&f.context, found.live);
+    return DAM_OK;
+}
+
+dam_err takeover_read_scalable(struct dam_takeover *t, struct unit *unit, unsigned half, dam_pa table)
+{
+    dam_err err = takeover_make_refuge(t, unit);
+    if (!err)
+        err = takeover_read_context_table(t, unit, half, table);
+    uint64_t *copied = unit->copied[half], *planned = unit->planned[half];
+    for (unsigned i = 0; !err && i < VTD_SM_CTX_ENTRIES; i++) {
+        uint64_t *entry = copied + i * VTD_SM_CTX_WORDS;
+        struct found found = {
+            .rid = (uint16_t)(half * VTD_SM_CTX_ENTRIES + i),
+            .index = (uint16_t)i,
+            .address = table.v + i * VTD_SM_CTX_WORDS * sizeof(uint64_t),
+            .live = planned + i * VTD_SM_CTX_WORDS,
+        };
+        if (dam_bits_get(entry[0], VTD_SM_CTX_P))
+            err = read_function(t, unit, found, entry);
+        else
+            silence(entry, VTD_SM_CTX_WORDS);
+    }
+    return err;
+}
