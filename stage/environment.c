@@ -58,18 +58,33 @@ void stage_read_cmdline(void)
     if (max > CMDLINE_MAX)
         max = CMDLINE_MAX;
     const struct dam_range *in = at ? dam_ranges_find(&stage.regions.memory, at, 1) : NULL;
+    bool readable = at == 0 || in;
     if (in && max > in->end - at)
         max = in->end - at;
-    if (!in || dam_mem_read(&stage.ops, dam_pa_of(at), stage.line, (size_t)max) != DAM_OK)
+    if (!in || dam_mem_read(&stage.ops, dam_pa_of(at), stage.line, (size_t)max) != DAM_OK) {
         max = 0;
+        readable = at == 0;
+    }
     while (stage.line_len < max && stage.line[stage.line_len])
         stage.line_len++;
     stage.line_cut = max && stage.line_len == max;
     cmdline_parse(stage.line, stage.line_len, &stage.options);
+    // Both loaders name the ELF core headers of a crash. What cannot be read to its end may be a crash.
+    stage.ordinary = readable && !stage.line_cut && !stage.options.names_elfcorehdr;
+}
+
+// An ordinary kexec: all memory belongs to the next kernel, and all of it may have been the old one's.
+static enum dam_stop begin_ordinary(void)
+{
+    regions_init(&stage.regions);
+    stage.regions.ordinary = true;
+    return DAM_STOP_NONE;
 }
 
 enum dam_stop stage_read_elfcore(void)
 {
+    if (stage.ordinary)
+        return begin_ordinary();
     // The headers lie in a hole of the memory map, on purpose. The page tables found at entry map no device,
     // so that a wrong address is a page fault at worst.
     if (!stage.options.has_elfcorehdr)
@@ -96,15 +111,11 @@ enum dam_stop stage_read_elfcore(void)
     return err ? DAM_STOP_NO_ELFCOREHDR : DAM_STOP_NONE;
 }
 
-enum dam_stop stage_set_aside(void)
+// Room for the capture kernel's new command line, and the line itself.
+static enum dam_stop make_cmdline(void)
 {
     struct stage_legacy *legacy = &stage.legacy;
     void *pages;
-    legacy->note_capacity = dam_report_max_size();
-    size_t note_size = ELFCORE_NOTE_HEAD + legacy->note_capacity + ELFCORE_NOTE_TAIL;
-    if (dam_arena_pages(&stage.pool, (note_size + DAM_PAGE_SIZE - 1) / DAM_PAGE_SIZE, &pages) != DAM_OK)
-        return DAM_STOP_POOL;
-    legacy->note = pages;
     uint64_t max = bytes_get32(stage.bp_plain + BP_CMDLINE_SIZE);
     if (max > CMDLINE_MAX)
         max = CMDLINE_MAX;
@@ -116,6 +127,21 @@ enum dam_stop stage_set_aside(void)
         legacy->cmdline = pages;
     else
         console_line(&stage.console, CONSOLE_ALWAYS, "no note: the command line has no room for its address");
+    return DAM_STOP_NONE;
+}
+
+enum dam_stop stage_set_aside(void)
+{
+    struct stage_legacy *legacy = &stage.legacy;
+    void *pages;
+    legacy->note_capacity = dam_report_max_size();
+    size_t note_size = ELFCORE_NOTE_HEAD + legacy->note_capacity + ELFCORE_NOTE_TAIL;
+    if (dam_arena_pages(&stage.pool, (note_size + DAM_PAGE_SIZE - 1) / DAM_PAGE_SIZE, &pages) != DAM_OK)
+        return DAM_STOP_POOL;
+    legacy->note = pages;
+    enum dam_stop stop = stage.ordinary ? DAM_STOP_NONE : make_cmdline();
+    if (stop)
+        return stop;
     uint64_t start = stage.pool.pa.v;
     memcpy(stage.bp_note, stage.bp_plain, BP_SIZE);
     if (!stage.map_whole || e820_reserve(stage.bp_note, &stage.map, start, start + stage.pool.size) != DAM_OK)

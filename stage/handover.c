@@ -38,11 +38,14 @@ void stage_leave(void)
     jump();
 }
 
-// Puts the note behind the ELF core headers and has the kernel look at ours.
+// Puts the note behind the ELF core headers and has the kernel look at ours. An ordinary kexec has none: the
+// note stays where it is, whole, for whoever reads the console.
 static void attach_note(void)
 {
     struct stage_legacy *legacy = &stage.legacy;
     size_t size = elfcore_wrap_note(legacy->note, stage.note_size);
+    if (stage.ordinary || !legacy->cmdline)
+        return;
     elfcore_add_note(legacy->headers, legacy->header_count, dam_arena_pa(&stage.pool, legacy->note).v, size);
     setup_set_cmdline(stage.bp_note, dam_arena_pa(&stage.pool, legacy->cmdline).v);
     stage.note_attached = true;
@@ -60,6 +63,9 @@ static void say_goodbye(void)
     }
     const struct dam_takeover_config *config = &stage.config;
     uint32_t requesters = stage.requesters;
+    if (stage.ordinary && stage.note_size)
+        console_line(c, CONSOLE_ALWAYS, "ordinary kexec: the note stays at 0x%lx, %lu bytes",
+                     (uint64_t)stage.legacy.note, ELFCORE_NOTE_HEAD + stage.note_size);
     if (stage.stop == DAM_STOP_NONE)
         console_line(c, CONSOLE_ALWAYS, "hand-over: taken over, %s, %u requesters, %lu ms",
                      text_of_policy(config->policy), requesters, us / 1000);
@@ -72,8 +78,7 @@ static void say_goodbye(void)
 void stage_handover(void)
 {
     stage.trap.mode = TRAP_HANDOVER;
-    if (stage_safe_point(&stage.trap.safe) == 0 && stage.legacy.ready && stage.note_size &&
-        stage.legacy.cmdline)
+    if (stage_safe_point(&stage.trap.safe) == 0 && stage.legacy.ready && stage.note_size)
         attach_note();
     if (stage_safe_point(&stage.trap.safe) == 0)
         say_goodbye();

@@ -112,7 +112,7 @@ static void add_findings(void)
         add_finding(DAM_F_CMDLINE_WORD, stage.options.bad[i].number, 0, 0);
     if (stage.line_cut)
         add_finding(DAM_F_CMDLINE_LONG, 0, setup_cmdline(stage.bp), stage.line_len);
-    if (!stage.legacy.cmdline)
+    if (!stage.ordinary && !stage.legacy.cmdline)
         add_finding(DAM_F_ELFCOREHDR, 0, 0, DAM_E_LENGTH);
 }
 
@@ -128,6 +128,7 @@ static enum dam_stop take_over(void)
         .raise = stage.options.raise,
         .mask_irqs = stage.options.mask_irqs,
         .window_count = stage.options.window_count,
+        .recycled = stage.ordinary,
         .old_ram = &stage.regions.old_ram,
         .keep_out = &stage.regions.keep_out,
     };
@@ -168,10 +169,10 @@ static enum dam_stop work(void)
     stage.tsc_known = true;
     console_open_mapped(&stage.console, &stage.paging, stage.bp);
     console_line(&stage.console, CONSOLE_NORMAL,
-                 "old memory %lu MiB in %lu ranges, kept out %lu MiB, %u-level CPU tables, TSC %u MHz%s",
-                 regions_bytes(&stage.regions.old_ram) >> 20, stage.regions.old_ram.count,
-                 regions_bytes(&stage.regions.keep_out) >> 20, stage.paging.levels, stage.tsc_khz / 1000,
-                 stage.tsc_assumed ? " (assumed)" : "");
+                 "%sold memory %lu MiB in %lu ranges, kept out %lu MiB, %u-level CPU tables, TSC %u MHz%s",
+                 stage.ordinary ? "ordinary kexec, " : "", regions_bytes(&stage.regions.old_ram) >> 20,
+                 stage.regions.old_ram.count, regions_bytes(&stage.regions.keep_out) >> 20,
+                 stage.paging.levels, stage.tsc_khz / 1000, stage.tsc_assumed ? " (assumed)" : "");
     for (size_t i = 0; i < stage.regions.keep_out.count; i++)
         console_line(&stage.console, CONSOLE_DETAIL, "kept out: 0x%lx-0x%lx",
                      stage.regions.keep_out.at[i].start, stage.regions.keep_out.at[i].end);

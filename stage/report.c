@@ -24,6 +24,8 @@ static void fill_summary(struct dam_note_summary *s)
     s->tsc_khz = stage.tsc_known ? stage.tsc_khz : 0;
     if (stage.trap.nmi_count)
         s->flags |= DAM_SUMMARY_NMI;
+    if (stage.ordinary)
+        s->flags |= DAM_SUMMARY_ORDINARY;
     if (stage.paging.levels == 5)
         s->flags |= DAM_SUMMARY_LA57;
     if (stage.trap.first.happened) {

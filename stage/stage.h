@@ -15,7 +15,7 @@
 
 // What is set aside in the pool before anything else, so that the hand-over cannot fail for lack of room.
 struct stage_legacy {
-    uint8_t *headers;      // the ELF core headers, with room for one program header more
+    uint8_t *headers; // the ELF core headers, with room for one program header more; NULL: ordinary kexec
     uint32_t header_count; // program headers in them
     uint8_t *note;         // room for the note, ELFCORE_NOTE_HEAD and ELFCORE_NOTE_TAIL included
     size_t note_capacity;  // of the descriptor alone
@@ -38,6 +38,8 @@ struct stage {
     char line[CMDLINE_MAX + 1];
     size_t line_len;
     bool line_cut; // it has no terminator where it should end
+    bool ordinary; // no crash: kexec -e. No ELF core headers, no old memory to keep; the note stays in the
+                   // pool
     struct cmdline_options options;
     struct setup_node nodes[SETUP_DATA_MAX];
     size_t node_count;

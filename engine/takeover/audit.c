@@ -138,7 +138,7 @@ enum dam_stop takeover_audit(struct dam_takeover *t)
 {
     for_planned_units(t, takeover_read_tables);
     for_planned_units(t, attach_windows);
-    t->share_old = !somebody_writes(t);
+    t->share_old = !t->config->recycled && !somebody_writes(t);
     for_planned_units(t, audit_trees);
     return takeover_go_on(t);
 }

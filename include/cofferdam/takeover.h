@@ -37,6 +37,7 @@ struct dam_takeover_config {
     const struct dam_ranges *crash_window;
     dam_requester windows[DAM_MAX_CHOICES];
     size_t window_count; // 0: every requester
+    bool recycled;       // the next kernel will use old memory (ordinary kexec): no table there stays in use
     // Memory of the old kernel: the only place where its tables may lie. Never contains keep_out.
     const struct dam_ranges *old_ram;
     // The crash region (all memory of the capture kernel), the pool, the stage: what no requester may reach.

@@ -228,6 +228,7 @@ static void take_elfcorehdr(const struct word *word, struct cmdline_options *out
     size_t n = number_memparse(word->value, end, &v);
     if (n && word->value + n < end && word->value[n] == '@')
         n = number_memparse(word->value + n + 1, end, &v);
+    out->names_elfcorehdr = true;
     out->has_elfcorehdr = n != 0;
     out->elfcorehdr = n ? v : 0;
 }

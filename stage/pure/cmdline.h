@@ -29,11 +29,12 @@ struct cmdline_options {
     bool driver_off;                        // the capture kernel's IOMMU driver is turned off
     dam_requester windows[DAM_MAX_CHOICES]; // .window=
     size_t window_count;
-    bool exactmap;       // memmap=exactmap: e820 is not believed by the capture kernel
-    bool has_elfcorehdr; // elfcorehdr below is valid
-    uint64_t elfcorehdr; // physical address of the ELF core headers
-    uint64_t acpi_rsdp;  // physical address, 0 when not given
-    bool acpi_rsdt;      // acpi=rsdt: the capture kernel does not look at an XSDT
+    bool exactmap;         // memmap=exactmap: e820 is not believed by the capture kernel
+    bool names_elfcorehdr; // there is an elfcorehdr= word: a crash, however wrong the word is
+    bool has_elfcorehdr;   // elfcorehdr below is valid
+    uint64_t elfcorehdr;   // physical address of the ELF core headers
+    uint64_t acpi_rsdp;    // physical address, 0 when not given
+    bool acpi_rsdt;        // acpi=rsdt: the capture kernel does not look at an XSDT
     struct console_args consoles;
     uint32_t words; // cofferdam.* words seen
     uint32_t bad_words;

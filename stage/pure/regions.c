@@ -31,7 +31,8 @@ static dam_err add_entry(struct regions *regions, const struct e820_entry *entry
     dam_err err;
     switch (entry->type) {
     case E820_RAM:
-        err = add_pages(&regions->keep_out, entry->start, entry->end);
+        err = regions->ordinary ? add_inside(&regions->old_ram, entry->start, entry->end)
+                                : add_pages(&regions->keep_out, entry->start, entry->end);
         if (!err)
             err = add_inside(&regions->window, entry->start, entry->end);
         return err ? err : dam_ranges_add(&regions->memory, entry->start, entry->end);

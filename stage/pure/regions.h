@@ -20,6 +20,7 @@
 #define REGIONS_DEVICES_END   0x100000000ull
 
 struct regions {
+    bool ordinary; // all RAM of the map is old memory, but for what the loader placed: an ordinary kexec
     struct dam_ranges old_ram;  // of the old kernel, keep_out taken out
     struct dam_ranges keep_out; // all memory of the capture kernel, the image, the pool
     struct dam_ranges memory;   // readable and cached: RAM of both, ACPI and NVS ranges, the first MiB
@@ -28,13 +29,14 @@ struct regions {
     struct dam_range storage[5][REGIONS_MAX];
 };
 
-// Empties all sets.
+// Empties all sets; ordinary stays as it is.
 void regions_init(struct regions *regions);
 
 // Fills everything but old_ram from the memory map. extra: more ranges of the capture kernel (image, ELF core
 // headers, command line, ramdisk); empty ones are skipped. old_ram must hold the old kernel's memory already
 // (elfcore_old_ram); what is kept out is taken out of it, except that [0, 1 MiB) parts, which both kernels
-// use, belong to the capture kernel. DAM_E_NOMEM when a set is full.
+// use, belong to the capture kernel. With `ordinary`, old_ram is filled as well, and only extra is kept out.
+// DAM_E_NOMEM when a set is full.
 DAM_MUST_CHECK dam_err regions_fill(struct regions *regions, const struct e820_map *map,
                                     const struct dam_range *extra, size_t extra_count);
 

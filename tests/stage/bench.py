@@ -213,6 +213,7 @@ class Result:
         line = words(self.bp[0x228:], 1, 4)[0] | words(self.bp[0xC8:], 1, 4)[0] << 32
         self.line_at = line
         self.line = memory[line:memory.index(b"\0", line)].decode("latin-1")
+        self.e820 = [struct.unpack_from("<QQI", self.bp, 0x2D0 + 20 * i) for i in range(self.bp[0x1E8])]
         self.pool = (bench.pool, bench.pool + bench.pool_size)
         self.old_changed = [hex(a) for start, end in OLD for a in range(start, end, 4096)
                             if memory[a:a + 4096] != bench.before[a:a + 4096]]
@@ -229,22 +230,32 @@ class Result:
         if not found:
             return None
         text = found.group(1)
+        if not text[0].isdigit():
+            return None
         at = int(text[:-1]) * 1024 if text.endswith("K") else int(text, 0)
         if at + 64 > SIZE or memory[at:at + 4] != b"\x7fELF":
             return None
         for i in range(struct.unpack_from("<H", memory, at + 56)[0]):
             kind, _, offset, _, _, size = struct.unpack_from("<IIQQQQ", memory, at + 64 + 56 * i)
             if kind == 4 and memory[offset + 12:offset + 22] == b"COFFERDAM\0":
-                length = struct.unpack_from("<I", memory, offset + 4)[0]
-                assert 24 + length <= size
-                return Note(memory[offset + 24:offset + 24 + length])
+                note = self.note_at(memory, offset)
+                assert len(note.data) + 24 <= size
+                return note
         return None
+
+    @staticmethod
+    def note_at(memory, at):
+        """The Note in the ELF note at an address."""
+        name, length, kind = words(memory[at:], 3, 4)
+        assert (name, kind) == (10, 0x43464431) and memory[at + 12:at + 22] == b"COFFERDAM\0", f"no note at {at:#x}"
+        return Note(memory[at + 24:at + 24 + length])
 
 
 class Note:
     """A note's descriptor, read from docs/note-format.md."""
 
     def __init__(self, data):
+        self.data = data
         magic, version, size, crc, count, head = struct.unpack_from("<QIIIHH", data)
         assert magic == 0x4D41445246464F43 and version == 1 and size == len(data), "note header"
         assert zlib.crc32(data[:16] + bytes(4) + data[20:]) == crc, "note checksum"
@@ -295,6 +306,10 @@ class Bench:
             plain, wrapped = self.folder / "plain", self.folder / "wrapped"
             plain.write_bytes(raw)
             subprocess.run([TOOL, "wrap", plain, "-o", wrapped, "--pool", pool], check=True, capture_output=True)
+            stage = (BUILD / "stage/stage.bin").read_bytes()
+            at = (raw[0x1F1] + 1) * 512
+            assert wrapped.read_bytes()[at:at + 0x400] == stage[:0x400] and \
+                stage[0x600:] in wrapped.read_bytes(), "the tool has another stage inside: run make"
             self.images[pool] = (bytes(raw), wrapped.read_bytes())
         return self.images[pool]
 
@@ -362,6 +377,12 @@ class Bench:
             self.why = where
             return None
         return Result(self, bytes(self.ram))
+
+
+def said(bench, pattern):
+    """The last line of the console that holds a pattern, as a match; None when there is none."""
+    found = list(re.finditer(pattern, (bench.folder / "console").read_text()))
+    return found[-1] if found else None
 
 
 def open_bench(**options):

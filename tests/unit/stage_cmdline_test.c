@@ -272,7 +272,7 @@ static void quotes_and_spaces(void **state)
     assert_true(o.quiet && o.verbose && o.off);
     o = parse("cofferdam.quiet -- cofferdam.off elfcorehdr=0x1000");
     assert_true(o.quiet);
-    assert_false(o.off || o.has_elfcorehdr);
+    assert_false(o.off || o.has_elfcorehdr || o.names_elfcorehdr);
     o = parse("--x --=1 -- cofferdam.off");
     assert_false(o.off);
     o = parse("--x --=1 cofferdam.off");
@@ -314,6 +314,7 @@ static void elfcorehdr(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct cmdline_options o = parse(cases[i].line);
         assert_int_equal(o.has_elfcorehdr, cases[i].has);
+        assert_int_equal(o.names_elfcorehdr, strstr(cases[i].line, "elfcorehdr=") != NULL);
         assert_int_equal(o.elfcorehdr, cases[i].value);
     }
 }

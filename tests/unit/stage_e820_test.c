@@ -203,6 +203,7 @@ static void regions(void **state)
     };
     struct e820_map *map = map_of(rows, sizeof(rows) / sizeof(rows[0]));
     struct regions *r = malloc(sizeof(*r));
+    r->ordinary = false;
     regions_init(r);
     assert_int_equal(dam_ranges_add(&r->old_ram, 0x1000, 0x9FC00), DAM_OK);
     assert_int_equal(dam_ranges_add(&r->old_ram, 0x100000, 0x6E000000), DAM_OK);
@@ -224,6 +225,31 @@ static void regions(void **state)
     const struct dam_range reserved[] = {
         {0x7FFF0000, 0x80000000}, {0xB0000000, 0xC0000000}, {0xFEB00000, 0xFEC00000}};
     assert_set(&r->reserved, reserved, 3);
+    free(map);
+    free(r);
+}
+
+// All RAM is old memory but for what the loader placed; holes between two parts of that are old memory too.
+static void regions_of_an_ordinary_kexec(void **state)
+{
+    (void)state;
+    const struct row rows[] = {{0x1000, 0x9FC00, 1},
+                               {0x100000, 0x7DF5D000, 1},
+                               {0x7FFDA000, 0x7FFE0000, 3},
+                               {0x7FFF0000, 0x80000000, 2}};
+    struct e820_map *map = map_of(rows, sizeof(rows) / sizeof(rows[0]));
+    struct regions *r = malloc(sizeof(*r));
+    r->ordinary = true;
+    regions_init(r);
+    const struct dam_range extra[] = {{0x1000000, 0x2000000}, {0x2001800, 0x2002000}, {0, 0}};
+    assert_int_equal(regions_fill(r, map, extra, 3), DAM_OK);
+    const struct dam_range keep_out[] = {{0x1000000, 0x2000000}, {0x2001000, 0x2002000}};
+    assert_set(&r->keep_out, keep_out, 2);
+    const struct dam_range old_ram[] = {
+        {0x1000, 0x9F000}, {0x100000, 0x1000000}, {0x2000000, 0x2001000}, {0x2002000, 0x7DF5D000}};
+    assert_set(&r->old_ram, old_ram, 4);
+    const struct dam_range memory[] = {{0, 0x7DF5D000}, {0x7FFDA000, 0x7FFE0000}};
+    assert_set(&r->memory, memory, 2);
     free(map);
     free(r);
 }
@@ -251,6 +277,7 @@ static void gaps(void **state)
             {end, end + 0x1000000, 1}, {0x40000000, hole, 1}, {hole, hole + 0x1000, cases[i].claim}};
         struct e820_map *map = map_of(rows, cases[i].claim ? 3 : 2);
         struct regions *r = malloc(sizeof(*r));
+        r->ordinary = false;
         regions_init(r);
         if (cases[i].old)
             assert_int_equal(dam_ranges_add(&r->old_ram, hole, hole + 0x1000), DAM_OK);
@@ -270,6 +297,7 @@ static void too_many_regions(void **state)
         map->at[map->count++] =
             (struct e820_entry){(i + 1) * 0x10000000ull, (i + 1) * 0x10000000ull + 0x1000, E820_RAM};
     struct regions *r = malloc(sizeof(*r));
+    r->ordinary = false;
     regions_init(r);
     assert_int_equal(regions_fill(r, map, NULL, 0), DAM_E_NOMEM); // one more is needed for the first MiB
     free(map);
@@ -285,6 +313,7 @@ int main(void)
         cmocka_unit_test(reserve_in_a_full_table),
         cmocka_unit_test(reserve_against_the_extension),
         cmocka_unit_test(regions),
+        cmocka_unit_test(regions_of_an_ordinary_kexec),
         cmocka_unit_test(gaps),
         cmocka_unit_test(too_many_regions),
     };
