@@ -25,7 +25,6 @@ static dam_err switch_contexts(struct dam_takeover *t, struct unit *unit)
     return takeover_flush(unit);
 }
 
-// The status is right at every moment: an exception may end this anywhere, and the note tells it then.
 // Everything up to here leaves a unit on its old tables. DAM_E_STATE: no invalidation interface can be had.
 static dam_err prepare_unit(struct dam_takeover *t, struct unit *unit)
 {
@@ -55,6 +54,7 @@ static dam_err switch_unit(struct dam_takeover *t, struct unit *unit)
     return err ? err : switch_contexts(t, unit);
 }
 
+// The status is right at every moment: an exception may end this anywhere, and the note tells it then.
 static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
 {
     unit->status = DAM_UNIT_FAILED_BEFORE;

@@ -24,9 +24,9 @@ BEFORE = (("stage_read_image", None), ("stage_read_memory_map", None), ("stage_r
           ("stage_check_cpu", START), ("stage_own_tables", START), ("clock_tsc_khz", START),
           ("takeover_discover", DISCOVER), ("takeover_audit", AUDIT), ("takeover_plan", PLAN),
           ("dam_takeover_commit", PLAN))
-# After it began: where, which arrival, phase, whether the root pointer is ours.
+# After it began: where (behind another place), which arrival, phase, whether the root pointer is ours.
 AFTER = (("takeover_commit", 1, COMMIT, False), ("vtd_set_root", 1, COMMIT, False),
-         ("vtd_invalidate_all", 1, COMMIT, True), ("vtd_invalidate_all", 2, COMMIT, True),
+         ("vtd_set_root>vtd_invalidate_all", 1, COMMIT, True), ("vtd_set_root>vtd_invalidate_all", 2, COMMIT, True),
          ("takeover_verify", 1, VERIFY, True))
 # When all is done: nothing of it may be lost.
 HAND_OVER = (("stage_report", 1), ("dam_takeover_report", 1), ("stage_print_report", 1), ("stage_handover", 1),
@@ -197,7 +197,8 @@ class Check:
         """One run with a fault; (result, range of its rip), or (None, None) when the place was not reached. Before
         the stage has its interrupt table nothing can be caught, as in the kernels before and after it."""
         self.bench.fill()
-        if not self.bench.run_to("stage_bootstrap_ops") or not self.bench.run_to(name, count=count):
+        *on_the_way, place = ["stage_bootstrap_ops", *name.split(">")]
+        if not all(map(self.bench.run_to, on_the_way)) or not self.bench.run_to(place, count=count):
             return None, None
         where = fault.raise_in(self.bench)
         return self.bench.finish(), where
