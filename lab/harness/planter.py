@@ -60,8 +60,20 @@ class Planter:
 
     @property
     def root_entry(self) -> int:
-        """Where the root entry of the victim's bus lies."""
-        return self.root + 16 * (self.victim >> 8)
+        """Where the root entry of the victim's bus lies; in scalable mode the half that the victim uses."""
+        half = 8 if self.tables.scalable and self.victim & 0x80 else 0
+        return self.root + 16 * (self.victim >> 8) + half
+
+    @property
+    def wide_context(self) -> int:
+        """Where the victim's context entry of scalable mode lies."""
+        return (self.word(self.root_entry) & ADDRESS) + 32 * (self.victim & 0x7F)
+
+    @property
+    def directory_entry(self) -> int:
+        """Where the entry of the PASID directory for requests without a PASID lies."""
+        pasid = self.word(self.wide_context + 8) & 0xFFFFF
+        return (self.word(self.wide_context) & ADDRESS) + 8 * (pasid >> 6)
 
     def ring(self) -> list[Leaf]:
         """Returns the mappings of the sound stream's capture ring that are written next, by rising IOVA.

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from .paths import SCENARIOS, LabError
-from .plant import CASES
+from .cases import CASES
+from .plant import GROUPS
 from .qemu import DEVICES
 
 POLICIES = ("freeze", "scratch", "block", "preserve")
@@ -63,8 +64,8 @@ def _word(value: object) -> str:
 
 
 def _multiplied(entry: dict) -> list[dict]:
-    """Returns one entry for each combination of the axes' values; "*" stands for all plants."""
-    axes = {key: list(CASES) if values == "*" else values for key, values in entry["axes"].items()}
+    """Returns one entry for each combination of the axes' values; a word stands for a group of plants."""
+    axes = {key: GROUPS[values] if isinstance(values, str) else values for key, values in entry["axes"].items()}
     common = {key: value for key, value in entry.items() if key not in ("axes", "name", "words") and "_by_" not in key}
     out = []
     for values in itertools.product(*axes.values()):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Every plant, on a dead kernel made by hand: what it breaks is what the reader then calls broken."""
-from harness import plant, planter
+from harness import cases, plant, planter, scenarios
 from harness.paths import LabError
 from harness.vtdread import ADDRESS, BROKEN, PASS_THROUGH, Rules, Tables
 
-from .tap import RW, Memory, check, legacy, paging
+from .tap import RW, Memory, check, legacy, paging, scalable
 
 ROOT, TABLE, OTHER_TABLE, QUEUE, INTERRUPTS = 0x1000, 0x10000, 0x20000, 0x30000, 0x40000
 CRASH, RAM = (0x400000, 0xC00000), (0x1000, 0x1000000)
@@ -29,7 +29,7 @@ class Unit:
         offset = address - planter.REGISTERS
         if offset == planter.GCMD:
             self.words[planter.GSTS] = value
-        elif offset == planter.IQT and self.memory.read(QUEUE + 0x40, 8) == b"\xff" * 8:
+        elif offset == planter.IQT and self.memory.read(QUEUE + 0x40, 8) != bytes(8):
             self.words[planter.FSTS] |= planter.QUEUE_ERROR
         self.words[offset] = value
 
@@ -47,11 +47,18 @@ class Machine:
                                        for name, rid in (("hda", VICTIM), ("rtl8139", OTHER), ("", 0xF8))]}]
 
 
-def dead_kernel():
+def dead_kernel(wide):
     """Two requesters with tables of their own, a ring half written, an image with a pool in the crash region."""
-    memory = legacy(ROOT, TABLE, RING, memory=Memory())
-    memory.put(ROOT + 0x1000, 2 * OTHER, OTHER_TABLE | 1)
-    memory.put(ROOT + 0x1000, 2 * OTHER + 1, 8 << 8 | 2)
+    if wide:
+        memory = scalable(ROOT, TABLE, RING, rid=VICTIM)
+        memory.put(ROOT + 0x1000, 4 * OTHER, 0x50001)
+        memory.put(0x50000, 0, 0x51001)
+        for at, value in enumerate((OTHER_TABLE | 2 << 2 | 2 << 6 | 1, 8)):
+            memory.put(0x51000, at, value)
+    else:
+        memory = legacy(ROOT, TABLE, RING, memory=Memory())
+        memory.put(ROOT + 0x1000, 2 * OTHER, OTHER_TABLE | 1)
+        memory.put(ROOT + 0x1000, 2 * OTHER + 1, 8 << 8 | 2)
     paging(memory, OTHER_TABLE, [(0x5000, 0x380000 | RW)])
     for _, entry in RING[2:]:
         memory.write(entry & ADDRESS, b"\xa5" * 4096)
@@ -61,17 +68,18 @@ def dead_kernel():
 
 
 def rules(keep_out):
-    """Legacy capabilities of QEMU's unit; keep_out: tables may not lie in the crash region."""
+    """Capabilities of QEMU's unit; keep_out: tables may not lie in the crash region."""
     def known(address):
         return RAM[0] <= address < RAM[1] and not (keep_out and CRASH[0] <= address < CRASH[1])
 
     return Rules(width=39, cap=0xD2008C222F0606, ecap=0xF00F4A, known=known)
 
 
-def planted(name):
+def planted(name, wide=False):
     """Returns (planter, tables as the judgement reads them afterwards)."""
-    memory = dead_kernel()
+    memory = dead_kernel(wide)
     unit = Unit(memory)
+    unit.words[planter.RTADDR] |= wide << 10
     tool = planter.Planter(Machine(), unit, memory, rules(False), [CRASH], [RAM], unit.run_for)
     plant.plant(name, tool)
     rtaddr = tool.planted.rtaddr
@@ -80,23 +88,31 @@ def planted(name):
     return tool, Tables(memory.read, rtaddr & ADDRESS, bool(rtaddr >> 10 & 1), rules(True))
 
 
-def test_every_case():
+def _test_case(name, wide):
     """What a case claims of the victim is what the reader sees."""
-    check("all cases are found", len(plant.CASES) >= 25, True)
-    for name, case in plant.CASES.items():
-        tool, old = planted(name)
-        done = tool.planted
-        check(f"{name}: has a text, and changed something", (bool(case.__doc__), bool(done.changes or done.registers)),
-              (True, True))
-        kind = old.contexts[VICTIM].kind if VICTIM in old.contexts else None
-        if done.expect == plant.VICTIM_LOST:
-            check(f"{name}: the victim's entry is broken, the other one's is not",
-                  (kind, old.contexts[OTHER].kind, done.quarantined), (BROKEN, "second", {VICTIM}))
-        elif done.expect == plant.BUS_LOST:
-            left = [c for c in old.contexts.values() if c.kind != BROKEN]
-            check(f"{name}: nobody has a sound entry", (left, done.quarantined), ([], {VICTIM, OTHER, 0xF8}))
-        else:
-            check(f"{name}: nobody is said to be lost", done.quarantined, set())
+    tool, old = planted(name, wide)
+    done, name = tool.planted, f"{name}{', scalable mode' if wide else ''}"
+    check(f"{name}: has a text, and changed something",
+          (bool(cases.CASES[done.case].__doc__), bool(done.changes or done.registers)), (True, True))
+    kind = old.contexts[VICTIM].kind if VICTIM in old.contexts else None
+    if done.expect == cases.VICTIM_LOST:
+        check(f"{name}: the victim's entry is broken, the other one's is not",
+              (kind, old.contexts[OTHER].kind, done.quarantined), (BROKEN, "second", {VICTIM}))
+    elif done.expect == cases.BUS_LOST:
+        left = [c for c in old.contexts.values() if c.kind != BROKEN]
+        check(f"{name}: nobody has a sound entry", (left, done.quarantined), ([], {VICTIM, OTHER, 0xF8}))
+    else:
+        check(f"{name}: nobody is said to be lost", done.quarantined, set())
+
+
+def test_every_case():
+    """Every plant, and in scalable mode those that the scenarios use there."""
+    check("all cases are found", (len(plant.LEGACY) >= 45, len(plant.SCALABLE) >= 14), (True, True))
+    for name in plant.LEGACY:
+        _test_case(name, False)
+    used = {one.plant for one in scenarios.load().values() if one.plant and "sm_on" in one.primary}
+    for name in sorted(used | set(plant.SCALABLE)):
+        _test_case(name, True)
 
 
 def test_some_cases():
