@@ -98,6 +98,7 @@ enum dam_stop dam_takeover_commit(struct dam_takeover *t)
     if (DAM_STOP_IS_UNTOUCHED(commit))
         return commit;
     enum dam_stop verify = run(t, DAM_PHASE_VERIFY, takeover_verify);
+    takeover_switch_ats_off(t); // last, because a device that hangs over it must not keep anything from us
     t->stop = commit ? commit : verify;
     return t->stop;
 }

@@ -241,6 +241,9 @@ DAM_MUST_CHECK dam_err takeover_choose_did(struct dam_takeover *t, struct unit *
 // Findings about what the old kernel left in a unit's registers (state.c).
 void takeover_report_state(struct dam_takeover *t, const struct unit *unit);
 
+// Switches ATS off in the devices whose units refuse translated requests now (ats.c). Nothing depends on it.
+void takeover_switch_ats_off(struct dam_takeover *t);
+
 // Makes memory writes of ours visible to the unit and drops all that it cached.
 DAM_MUST_CHECK dam_err takeover_flush(struct unit *unit);
 

@@ -56,13 +56,15 @@ struct fake_unit {
     uint32_t ver;
     uint64_t cap, ecap;
     unsigned haw;
-    unsigned latency;      // reads of a status register until a command is done
-    uint32_t stuck;        // FAKE_STUCK_*
-    uint32_t stuck_later;  // the same, from the next root pointer on
-    bool absent;           // reads all ones
-    bool wait_needed_last; // QIE goes off only when the last descriptor was a wait (QEMU, and 6.5.2)
-    bool resumes_on_tail;  // QEMU: a queue that had stopped goes on at the next write of IQT alone
-    unsigned queue_step;   // descriptors obeyed at each look at IQH; 0: all of them at once
+    unsigned latency;            // reads of a status register until a command is done
+    uint32_t stuck;              // FAKE_STUCK_*
+    uint32_t stuck_later;        // the same, from the next root pointer on
+    bool absent;                 // reads all ones
+    bool wait_needed_last;       // QIE goes off only when the last descriptor was a wait (QEMU, and 6.5.2)
+    bool resumes_on_tail;        // QEMU: a queue that had stopped goes on at the next write of IQT alone
+    unsigned queue_step;         // descriptors obeyed at each look at IQH; 0: all of them at once
+    uint16_t segment;            // of the devices below it
+    uint64_t device_gives_up_us; // after this time without an answer of a device: ITE; 0: never
 
     // Registers.
     uint32_t gsts, fsts, fectl, pmen;
@@ -77,7 +79,9 @@ struct fake_unit {
     unsigned pending_reads; // after this many reads
     unsigned ccmd_reads, iotlb_reads;
     bool last_was_wait;
-    bool queue_is_new;              // enabled since the start: the driver's own
+    bool queue_is_new; // enabled since the start: the driver's own
+    bool unconfirmed;  // a device has not answered an invalidation
+    uint64_t unconfirmed_since;
     bool write_buffer_flushed;      // WBF since the start
     struct naive_context *contexts; // context cache, by requester id
     uint8_t *context_cached;
@@ -89,10 +93,17 @@ struct fake_unit {
     uint64_t fault_events; // interrupts: recorded while FECTL.IM was 0
     unsigned context_global, context_domain, context_device;
     unsigned iotlb_global, iotlb_domain, iotlb_page;
-    unsigned device_tlb;     // type 3 descriptors
-    bool last_iotlb_drained; // the last IOTLB flush had DW and DR as far as CAP offers them
-    unsigned srtp;           // root pointers set
-    uint64_t tes_off;        // times that translation went off
+    unsigned device_tlb;             // type 3 descriptors
+    unsigned last_pfsid, last_depth; // of the last one
+    bool last_iotlb_drained;         // the last IOTLB flush had DW and DR as far as CAP offers them
+    unsigned srtp;                   // root pointers set
+    uint64_t tes_off;                // times that translation went off
+};
+
+#define FAKE_ATC 64
+struct fake_atc_entry {
+    uint64_t page, pa; // iova >> 12; of the page
+    bool used, r, w;
 };
 
 // One PCI function.
@@ -101,7 +112,18 @@ struct fake_pci {
     uint8_t bus, device, function;
     uint32_t config[1024];
     bool gone; // reads all ones
+    // With ATS: fake_ats_device().
+    bool has_ats;
+    bool deaf;                  // never confirms an invalidation
+    bool ats_stays, pages_stay; // the enable bits cannot be cleared
+    unsigned invalidations;     // confirmed
+    struct fake_atc_entry atc[FAKE_ATC];
 };
+
+// Where functions with ATS have their extended capabilities.
+#define FAKE_PRI      0x148u
+#define FAKE_ATS      0x240u
+#define FAKE_SRIOV    0x300u
 
 #define FAKE_MAX_ECAM 4
 struct fake_ecam {
@@ -139,7 +161,8 @@ struct fake_vtd {
     // Called after each register write, to look at what DMA does meanwhile; and before each read of memory.
     void (*after_write)(struct fake_vtd *fake, unsigned unit, uint16_t offset, uint64_t value);
     void (*before_read)(struct fake_vtd *fake, uint64_t pa, size_t len);
-    void *test; // the test's own
+    void (*before_config)(struct fake_vtd *fake, struct fake_pci *function); // before a write by ECAM
+    void *test;                                                              // the test's own
 };
 
 // Where a DMA ends up.
@@ -182,6 +205,17 @@ void fake_vtd_ecam(struct fake_vtd *fake, uint64_t base, unsigned segment);
 struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned unit, unsigned rid, uint64_t iova,
                                 bool write);
 
+// ---- device TLBs: a function with ATS, on, and page requests, on
+void fake_ats_device(struct fake_pci *f, unsigned depth);
+// A virtual function with ATS on; its vendor id reads all ones.
+void fake_ats_virtual(struct fake_pci *f);
+// Makes an ATS device the physical function of `count` virtual ones.
+void fake_ats_physical(struct fake_pci *f, unsigned count, unsigned offset, unsigned stride);
+bool fake_ats_on(const struct fake_pci *f);
+// What a DMA of the device does right now: by its own TLB and translated requests while ATS is on.
+struct fake_dma_result fake_ats_dma(struct fake_vtd *fake, unsigned unit, struct fake_pci *f, uint64_t iova,
+                                    bool write);
+
 // What an independent translator says about the tables in use, caches left alone; as walks see memory.
 struct naive_vtd fake_vtd_naive(struct fake_vtd *fake, unsigned unit);
 
@@ -190,6 +224,14 @@ bool fake_call_fails(struct fake_vtd *fake);
 // Configuration space: false when the address is in no window.
 bool fake_config_read(struct fake_vtd *fake, uint64_t pa, unsigned width, uint64_t *value);
 bool fake_config_write(struct fake_vtd *fake, uint64_t pa, unsigned width, uint64_t value);
+struct fake_pci *fake_config_function(struct fake_vtd *fake, unsigned segment, unsigned rid);
+void fake_ats_config_write(struct fake_vtd *fake, struct fake_pci *f, unsigned reg, uint32_t value);
+// Obeys a device-TLB descriptor; false: it is not valid.
+bool fake_device_tlb(struct fake_vtd *fake, unsigned unit, const uint64_t *d);
+// Whether a wait descriptor cannot be obeyed because a device has not answered. Sets ITE when it is given up.
+bool fake_device_tlb_waits(struct fake_vtd *fake, struct fake_unit *unit);
+struct naive_context fake_context_of(struct fake_vtd *fake, unsigned unit, unsigned rid);
+void fake_fault(struct fake_unit *unit, enum naive_reason reason, bool fpd);
 dam_err fake_port_read(void *ctx, uint16_t port, unsigned width, uint32_t *value);
 dam_err fake_port_write(void *ctx, uint16_t port, unsigned width, uint32_t value);
 // ----------------------------------------------------------------

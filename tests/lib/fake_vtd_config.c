@@ -7,7 +7,7 @@
 
 #define WINDOW (256ull << 20)
 
-static struct fake_pci *function_at(struct fake_vtd *fake, unsigned segment, unsigned rid)
+struct fake_pci *fake_config_function(struct fake_vtd *fake, unsigned segment, unsigned rid)
 {
     for (unsigned i = 0; i < fake->functions; i++) {
         struct fake_pci *f = &fake->pci[i];
@@ -23,7 +23,7 @@ static struct fake_pci *function_at(struct fake_vtd *fake, unsigned segment, uns
 static uint32_t *config_dword(struct fake_vtd *fake)
 {
     uint32_t address = fake->config_address;
-    struct fake_pci *f = address >> 31 ? function_at(fake, 0, address >> 8 & 0xFFFF) : NULL;
+    struct fake_pci *f = address >> 31 ? fake_config_function(fake, 0, address >> 8 & 0xFFFF) : NULL;
     return f ? &f->config[address >> 2 & 63] : NULL;
 }
 
@@ -79,7 +79,8 @@ bool fake_config_read(struct fake_vtd *fake, uint64_t pa, unsigned width, uint64
     if (width != 4 || pa % 4)
         fake_violation(fake, "read of configuration space at %#llx", (unsigned long long)pa);
     fake->config_reads++;
-    const struct fake_pci *f = function_at(fake, window->segment, (unsigned)((pa - window->base) >> 12));
+    const struct fake_pci *f =
+        fake_config_function(fake, window->segment, (unsigned)((pa - window->base) >> 12));
     *value = f ? f->config[pa >> 2 & 1023] : 0xFFFFFFFF;
     return true;
 }
@@ -90,11 +91,14 @@ bool fake_config_write(struct fake_vtd *fake, uint64_t pa, unsigned width, uint6
     if (!window)
         return false;
     fake->config_writes++;
-    struct fake_pci *f = function_at(fake, window->segment, (unsigned)((pa - window->base) >> 12));
-    if (width != 4 || pa % 4 || !f)
+    struct fake_pci *f = fake_config_function(fake, window->segment, (unsigned)((pa - window->base) >> 12));
+    if (width != 4 || pa % 4 || !f) {
         fake_violation(fake, "write of configuration space at %#llx", (unsigned long long)pa);
-    else
-        f->config[pa >> 2 & 1023] = (uint32_t)value;
+        return true;
+    }
+    if (fake->before_config)
+        fake->before_config(fake, f);
+    fake_ats_config_write(fake, f, pa & 0xFFC, (uint32_t)value);
     return true;
 }
 

@@ -132,10 +132,7 @@ static bool obey(struct fake_vtd *fake, struct fake_unit *unit, const uint64_t *
                               d[0] >> 6 & 1, d[0] >> 7 & 1);
         return true;
     case 3:
-        if (!(unit->ecap >> 2 & 1))
-            return false;
-        unit->device_tlb++;
-        return true;
+        return fake_device_tlb(fake, (unsigned)(unit - fake->unit), d);
     case 4:
         return unit->ecap >> 3 & 1;
     case 5:
@@ -176,6 +173,11 @@ void fake_queue_run(struct fake_vtd *fake, unsigned number, unsigned most)
             return;
         }
         memcpy(d, at, step);
+        if ((d[0] & 15) == 5 && fake_device_tlb_waits(fake, unit)) {
+            if (unit->fsts & ITE) // aborted
+                unit->iqh = (unit->iqh + step) % size;
+            return;
+        }
         if (d[2] || d[3] || !obey(fake, unit, d)) {
             queue_error(unit, 3);
             return;
@@ -185,7 +187,7 @@ void fake_queue_run(struct fake_vtd *fake, unsigned number, unsigned most)
 }
 
 // ---- DMA --------------------------------------------------------------------------------------------------
-static void record_fault(struct fake_unit *unit, enum naive_reason reason, bool fpd)
+void fake_fault(struct fake_unit *unit, enum naive_reason reason, bool fpd)
 {
     // Reasons that FPD hides are those of one requester (7.1.3: qualified faults).
     bool qualified = (reason >= 2 && reason <= 7) || reason >= 0xB;
@@ -200,12 +202,12 @@ static void record_fault(struct fake_unit *unit, enum naive_reason reason, bool 
 
 static struct fake_dma_result refused(struct fake_unit *unit, enum naive_reason reason, bool fpd)
 {
-    record_fault(unit, reason, fpd);
+    fake_fault(unit, reason, fpd);
     return (struct fake_dma_result){.reason = reason};
 }
 
 // The context of rid: from the cache, or looked up and cached. Absent ones are cached in caching mode alone.
-static struct naive_context context_of(struct fake_vtd *fake, unsigned number, unsigned rid)
+struct naive_context fake_context_of(struct fake_vtd *fake, unsigned number, unsigned rid)
 {
     struct fake_unit *unit = &fake->unit[number];
     if (unit->context_cached[rid])
@@ -228,7 +230,7 @@ struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned number, unsigned
         return (struct fake_dma_result){.ok = true, .untranslated = true, .pa = iova};
     if (write && iova >> 20 == 0xFEE)
         return (struct fake_dma_result){.reason = NAIVE_INTERRUPT};
-    struct naive_context context = context_of(fake, number, rid & 0xFFFF);
+    struct naive_context context = fake_context_of(fake, number, rid & 0xFFFF);
     if (context.reason != NAIVE_OK)
         return refused(unit, context.reason, context.fpd);
 

@@ -136,6 +136,8 @@ dam_err fake_unit_read(struct fake_vtd *fake, unsigned number, uint16_t offset, 
         *value = read_ccmd(unit);
         break;
     case FSTS:
+        if (unit->unconfirmed && (unit->gsts & QIE))
+            fake_queue_run(fake, number, ~0u);
         *value = unit->fsts;
         break;
     case FECTL:

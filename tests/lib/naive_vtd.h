@@ -22,6 +22,7 @@ enum naive_reason {
     NAIVE_ROOT_RESERVED = 0xA,
     NAIVE_CONTEXT_RESERVED = 0xB,
     NAIVE_PTE_RESERVED = 0xC,
+    NAIVE_TRANSLATED = 0xD, // translated or translation request that the context entry does not allow
     // Not of the specification: what this translator does not know.
     NAIVE_NOT_LEGACY = 0x100, // another table mode
     NAIVE_INTERRUPT = 0x101,  // a write to FEEx_xxxx, which is an interrupt and no DMA

@@ -38,6 +38,7 @@
 #define VTD_ECAP_PRS   29, 29 // page requests
 #define VTD_ECAP_PSS   39, 35 // width of PASIDs − 1
 #define VTD_ECAP_PASID 40, 40 // requests with PASID
+#define VTD_ECAP_DIT   41, 41 // device-TLB invalidations name the physical function
 #define VTD_ECAP_SMTS  43, 43 // scalable mode
 #define VTD_ECAP_SSADS 45, 45 // second stage: accessed and dirty bits
 #define VTD_ECAP_SSTS  46, 46 // second stage in scalable mode

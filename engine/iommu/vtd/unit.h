@@ -78,5 +78,11 @@ void vtd_give_invalidation_back(struct vtd_unit *unit);
 // Invalidates the context cache, in scalable mode the PASID cache, then the IOTLB, all whole, and drains
 // reads and writes that were already translated.
 DAM_MUST_CHECK dam_err vtd_invalidate_all(struct vtd_unit *unit);
+// Asks a device to forget all translations without PASID, and waits until it says that it has, and has
+// finished what it had begun with them (device_tlb.c). rid: the function; pf: its physical function, or
+// itself; depth: as its ATS capability has it. DAM_E_UNSUPPORTED: the unit has no device TLBs, or its queue
+// is not in use. DAM_E_TIMEOUT: no answer; the queue works again. DAM_E_STATE: no answer, and the queue
+// stands. At most three times max_wait_us.
+DAM_MUST_CHECK dam_err vtd_invalidate_device(struct vtd_unit *unit, uint16_t rid, uint16_t pf, uint8_t depth);
 
 #endif

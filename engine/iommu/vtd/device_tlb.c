@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Device TLBs. VT-d architecture specification r4.1, 6.5.2.5 "Device-TLB Invalidate Descriptor", 6.5.2.10
+// "Queued Invalidation Error"; PCI Express Base specification 6.0, 10.3.
+#include "iommu/vtd/queue.h"
+#include "iommu/vtd/regs.h"
+
+#define DESC_TYPE        3, 0
+#define DESC_DEVICE_TLB  3
+#define DESC_PFSID_LOW   15, 12
+#define DESC_MAX_PENDING 20, 16
+#define DESC_SID         47, 32
+#define DESC_PFSID_HIGH  63, 52
+// Word 1: S, and an address of ones whose highest bit is 0, which together mean every address.
+#define EVERYTHING 0x7FFFFFFFFFFFF001ull
+
+// What a silent device may cost: this many waits after the first.
+#define RECOVERIES 2u
+
+// Hardware that has given the device up says so (ITE), aborts the wait and fetches nothing more before that
+// is cleared.
+static dam_err clear_time_out(struct vtd_unit *unit)
+{
+    const dam_pa fsts_reg = dam_pa_of(unit->base.v + VTD_FSTS_REG);
+    uint64_t fsts;
+    dam_err err = dam_mmio_read(unit->ops, fsts_reg, 4, &fsts);
+    if (!err && dam_bits_get(fsts, VTD_FSTS_ITE))
+        err = dam_mmio_write(unit->ops, fsts_reg, 4, dam_bits_mask(VTD_FSTS_ITE));
+    return err;
+}
+
+// The device was not heard of: another wait must go through.
+static dam_err recover(struct vtd_unit *unit)
+{
+    dam_err err = clear_time_out(unit);
+    for (unsigned i = 0; !err && i < RECOVERIES; i++) {
+        err = vtd_queue_run(unit);
+        if (err != DAM_E_TIMEOUT)
+            return err;
+        err = clear_time_out(unit);
+    }
+    return err ? err : DAM_E_STATE;
+}
+
+dam_err vtd_invalidate_device(struct vtd_unit *unit, uint16_t rid, uint16_t pf, uint8_t depth)
+{
+    if (!unit->queue || !dam_bits_get(unit->ecap, VTD_ECAP_DT))
+        return DAM_E_UNSUPPORTED;
+    const uint64_t pfsid = dam_bits_get(unit->ecap, VTD_ECAP_DIT) ? pf : 0;
+    vtd_queue_put(unit,
+                  dam_bits_put(DESC_DEVICE_TLB, DESC_TYPE) | dam_bits_put(pfsid & 0xF, DESC_PFSID_LOW) |
+                      dam_bits_put(depth, DESC_MAX_PENDING) | dam_bits_put(rid, DESC_SID) |
+                      dam_bits_put(pfsid >> 4, DESC_PFSID_HIGH),
+                  EVERYTHING);
+    dam_err err = vtd_queue_run(unit);
+    if (err != DAM_E_TIMEOUT)
+        return err;
+    const uint64_t fsts = unit->waited_value;
+    err = recover(unit);
+    unit->waited_value = fsts;
+    return err ? err : DAM_E_TIMEOUT;
+}
