@@ -58,7 +58,7 @@ static struct note_section *place_of(struct note *note, uint16_t type, struct no
         *least = sizeof(struct dam_note_summary);
         return summary;
     case DAM_SECTION_UNITS:
-        *least = sizeof(struct dam_note_unit);
+        *least = DAM_NOTE_UNIT_LEAST;
         return &note->units;
     case DAM_SECTION_REQUESTERS:
         *least = DAM_NOTE_REQUESTER_LEAST;
@@ -127,17 +127,21 @@ static const uint8_t *entry_at(const struct note_section *section, uint32_t i)
     return section->bytes + (size_t)i * section->entry_size;
 }
 
+// The first writers' entries are shorter: the fields behind say nothing, which is 0.
+static void copy_entry(const struct note_section *section, uint32_t i, void *out, size_t size)
+{
+    memset(out, 0, size);
+    memcpy(out, entry_at(section, i), section->entry_size < size ? section->entry_size : size);
+}
+
 void note_unit_at(const struct note *note, uint32_t i, struct dam_note_unit *out)
 {
-    memcpy(out, entry_at(&note->units, i), sizeof *out);
+    copy_entry(&note->units, i, out, sizeof *out);
 }
 
 void note_requester_at(const struct note *note, uint32_t i, struct dam_note_requester *out)
 {
-    // The first writers' entries are shorter: the fields behind say nothing, which is 0.
-    uint32_t size = note->requesters.entry_size;
-    memset(out, 0, sizeof *out);
-    memcpy(out, entry_at(&note->requesters, i), size < sizeof *out ? size : sizeof *out);
+    copy_entry(&note->requesters, i, out, sizeof *out);
 }
 
 void note_finding_at(const struct note *note, uint32_t i, struct dam_finding *out)

@@ -130,6 +130,9 @@ static void print_unit(FILE *stream, uint32_t i, const struct dam_note_unit *u)
         fprintf(stream, "; error: %s", name_error(u->error));
     if (u->us_translation_switch != 0)
         fprintf(stream, "; switched in %" PRIu32 " us", u->us_translation_switch);
+    if (u->irq_entries != 0)
+        fprintf(stream, "; %" PRIu32 " interrupt entries, %" PRIu32 " silenced", u->irq_entries,
+                u->irq_silenced);
     fprintf(stream, "\n    %-8s%-20s%s\n", "", "before", "after");
     print_register(stream, "RTADDR", 16, u->before.rtaddr, u->after.rtaddr);
     print_register(stream, "IQA", 16, u->before.iqa, u->after.iqa);

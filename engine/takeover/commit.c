@@ -67,6 +67,8 @@ static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
     unit->status = DAM_UNIT_FAILED_AFTER;
     err = switch_unit(t, unit);
     if (!err)
+        err = takeover_commit_interrupts(unit);
+    if (!err)
         unit->status = DAM_UNIT_TAKEN;
     return err;
 }

@@ -117,5 +117,9 @@ enum dam_stop takeover_plan(struct dam_takeover *t)
         if (unit->error)
             takeover_leave(t, unit, mark, takeover_stop_of(unit->error));
     }
+    // Last of all: the pool may be too small for these tables, and that stops nothing.
+    for (struct unit *unit = t->units; unit; unit = unit->next)
+        if (unit->status == DAM_UNIT_PLANNED)
+            takeover_plan_interrupts(t, unit);
     return takeover_go_on(t);
 }

@@ -73,6 +73,8 @@ static struct dam_note_unit unit_entry(const struct unit *u)
         .before = u->before,
         .after = u->after,
         .us_translation_switch = u->us_switch,
+        .irq_entries = u->irq_entries,
+        .irq_silenced = u->irq_silenced,
     };
 }
 

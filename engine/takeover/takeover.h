@@ -103,6 +103,9 @@ struct unit {
     uint16_t *did_owner; // by domain id, vtd_domain_ids() of them
     uint32_t did_next;   // ids above it are taken
     void *queue_pages;
+    uint64_t irta;         // of our interrupt remapping table, as the register has it; 0: none
+    uint32_t irq_entries;  // present in the old one
+    uint32_t irq_silenced; // of these, taken out of ours
     uint32_t us_switch;
 };
 
@@ -237,6 +240,11 @@ DAM_MUST_CHECK dam_err takeover_tree_for(struct dam_takeover *t, struct unit *un
 // Sets new_did of a requester that has its new_tree: the old id when no other table has it, else one that
 // nobody had (domains.c). DAM_E_STATE: none is left.
 DAM_MUST_CHECK dam_err takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r);
+
+// Copies the interrupt remapping table of a unit that remaps interrupts, if the pool has room for it
+// (interrupts.c).
+void takeover_plan_interrupts(struct dam_takeover *t, struct unit *unit);
+DAM_MUST_CHECK dam_err takeover_commit_interrupts(struct unit *unit);
 
 // Findings about what the old kernel left in a unit's registers (state.c).
 void takeover_report_state(struct dam_takeover *t, const struct unit *unit);

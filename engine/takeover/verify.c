@@ -27,6 +27,11 @@ static bool verify_registers(struct dam_takeover *t, struct unit *unit)
                         dam_arena_pa(t->pool, unit->root_table).v | dam_bits_put(unit->ttm, VTD_RTADDR_TTM));
     ok &= verify_register(t, unit, VTD_GSTS_REG, unit->after.gsts & dam_bits_mask(VTD_G_TE),
                           dam_bits_mask(VTD_G_TE));
+    if (unit->irta) {
+        ok &= verify_register(t, unit, VTD_IRTA_REG, unit->after.irta, unit->irta);
+        ok &= verify_register(t, unit, VTD_GSTS_REG, unit->after.gsts & dam_bits_mask(VTD_G_IRE),
+                              dam_bits_mask(VTD_G_IRE));
+    }
     if (unit->vtd.queue)
         ok &= verify_register(t, unit, VTD_IQA_REG, unit->after.iqa & dam_bits_mask(VTD_IQA_IQA),
                               unit->vtd.queue_pa.v);

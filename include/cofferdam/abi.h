@@ -198,8 +198,11 @@ struct dam_note_unit {
     struct dam_vtd_registers before, after;
     uint32_t us_translation_switch; // from writing the root pointer to the end of the first flush
     uint32_t reserved;
+    uint32_t irq_entries;  // present in the interrupt remapping table; 0: none, or it was left where it is
+    uint32_t irq_silenced; // of these, taken out
 };
-static_assert(sizeof(struct dam_note_unit) == 160, "note unit");
+static_assert(sizeof(struct dam_note_unit) == 168, "note unit");
+#define DAM_NOTE_UNIT_LEAST 160u // bytes that the first writers wrote
 
 // dam_note_requester.old_kind: Old(d)
 enum dam_old_kind {

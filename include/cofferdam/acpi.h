@@ -16,7 +16,11 @@ enum dmar_type {
     DMAR_SIDP = 6,
 };
 
-#define DMAR_MAX_PATH 16 // bridges on the way to a device; longer paths are an error of that scope
+// Types of device scopes.
+#define DMAR_SCOPE_IOAPIC 3
+#define DMAR_SCOPE_HPET   4
+
+#define DMAR_MAX_PATH     16 // bridges on the way to a device; longer paths are an error of that scope
 
 struct dmar_scope {
     uint8_t length; // bytes, as the table says

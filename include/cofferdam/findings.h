@@ -84,6 +84,16 @@ enum dam_severity {
       "requests left in the old invalidation queue were dropped (address: IQH, raw: IQT)")                   \
     X(DAM_F_QUEUE_STUCK, 93, DAM_ERROR,                                                                      \
       "no invalidation interface could be had: unit left alone (address: register, raw)")                    \
+    X(DAM_F_IRT_POINTER, 97, DAM_ERROR,                                                                      \
+      "interrupt remapping table outside known memory: silenced (raw: IRTA)")                                \
+    X(DAM_F_IRT_KEPT, 98, DAM_WARN,                                                                          \
+      "no room for the interrupt remapping table, or no queue: left in old memory")                          \
+    X(DAM_F_IRTE_RESERVED, 99, DAM_WARN,                                                                     \
+      "interrupt entry that the hardware would refuse: silenced (index, raw)")                               \
+    X(DAM_F_IRTE_STRANGE, 100, DAM_ERROR,                                                                    \
+      "interrupt entry that is no device's (SMI, NMI, INIT, vector): silenced")                              \
+    X(DAM_F_IRTE_POSTED, 101, DAM_WARN, "interrupt entry that posts into old memory: silenced (index, raw)") \
+    X(DAM_F_IRTE_MASKED, 102, DAM_INFO, "interrupts masked as cofferdam.irq=mask says (raw: how many)")      \
     /* 110-129: hiding, crash window, raising */                                                             \
     X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \
       "ATS cannot be switched off in the device: no way to its registers (raw: error)")                      \

@@ -198,6 +198,8 @@ void fake_vtd_free(struct fake_vtd *fake)
         free(fake->unit[i].contexts);
         free(fake->unit[i].context_cached);
         free(fake->unit[i].tlb);
+        free(fake->unit[i].irtes);
+        free(fake->unit[i].irte_cached);
     }
     free(fake);
 }

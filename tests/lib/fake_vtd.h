@@ -27,6 +27,8 @@
 #define FAKE_REFUSE_IOTLB (1u << 7) // IAIG = 0: request refused
 #define FAKE_STUCK_QIE    (1u << 8) // QIES never goes off
 #define FAKE_STUCK_FSTS   (1u << 9) // error bits do not go away
+#define FAKE_STUCK_SIRTP  (1u << 10)
+#define FAKE_STUCK_IEC    (1u << 11) // a flush of interrupt entries never ends
 
 // Memory of the machine. Host memory belongs to the caller.
 struct fake_region {
@@ -50,6 +52,16 @@ struct fake_tlb_entry {
 
 #define FAKE_TLB_SIZE 16384
 
+// What becomes of an interrupt request that names an entry of the remapping table.
+struct fake_irq_result {
+    bool delivered;
+    bool recorded;    // refused, and the fault is reported
+    unsigned reason;  // why it is refused (7.1.2: 0x20 and up)
+    uint64_t post_to; // posted: the hardware writes to this address
+    unsigned vector, mode;
+    uint32_t destination; // as the entry has it
+};
+
 struct fake_unit {
     // Set by the test before use.
     uint64_t base;
@@ -71,9 +83,12 @@ struct fake_unit {
     uint64_t rtaddr, ccmd, iva, iotlb, iqh, iqt, iqa, iqercd, irta;
 
     // Inside.
-    uint64_t root;          // latched by SRTP
-    uint64_t queue;         // latched IQA
-    uint64_t irta_latched;  // by SIRTP
+    uint64_t root;         // latched by SRTP
+    uint64_t queue;        // latched IQA
+    uint64_t irta_latched; // by SIRTP
+    bool irte_stale;       // the table was changed, and the cache not flushed since
+    uint64_t (*irtes)[2];  // interrupt entry cache; NULL: nothing was ever cached
+    uint8_t *irte_cached;
     uint32_t pending_set;   // GSTS bits that the command under way will set
     uint32_t pending_clear; // and clear
     unsigned pending_reads; // after this many reads
@@ -97,7 +112,9 @@ struct fake_unit {
     unsigned last_pfsid, last_depth; // of the last one
     bool last_iotlb_drained;         // the last IOTLB flush had DW and DR as far as CAP offers them
     unsigned srtp;                   // root pointers set
+    unsigned iec_global;             // interrupt entry cache flushes
     uint64_t tes_off;                // times that translation went off
+    uint64_t ires_off;               // and interrupt remapping
 };
 
 #define FAKE_ATC 64
@@ -215,6 +232,9 @@ bool fake_ats_on(const struct fake_pci *f);
 // What a DMA of the device does right now: by its own TLB and translated requests while ATS is on.
 struct fake_dma_result fake_ats_dma(struct fake_vtd *fake, unsigned unit, struct fake_pci *f, uint64_t iova,
                                     bool write);
+// What becomes of an interrupt request of source `sid` for entry `index`, with interrupt remapping on;
+// through the unit's cache, which it fills.
+struct fake_irq_result fake_irq(struct fake_vtd *fake, unsigned unit, unsigned sid, unsigned index);
 
 // What an independent translator says about the tables in use, caches left alone; as walks see memory.
 struct naive_vtd fake_vtd_naive(struct fake_vtd *fake, unsigned unit);
@@ -247,6 +267,7 @@ void fake_invalidate_context(struct fake_unit *unit, unsigned granularity, unsig
                              unsigned function_mask);
 void fake_invalidate_iotlb(struct fake_unit *unit, unsigned granularity, unsigned did, uint64_t address,
                            unsigned address_mask, bool drain_writes, bool drain_reads);
+void fake_invalidate_irtes(struct fake_unit *unit, bool one, unsigned index, unsigned index_mask);
 // Fetches and obeys descriptors from IQH up to IQT, at most so many.
 void fake_queue_run(struct fake_vtd *fake, unsigned unit, unsigned most);
 

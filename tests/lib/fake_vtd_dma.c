@@ -134,7 +134,10 @@ static bool obey(struct fake_vtd *fake, struct fake_unit *unit, const uint64_t *
     case 3:
         return fake_device_tlb(fake, (unsigned)(unit - fake->unit), d);
     case 4:
-        return unit->ecap >> 3 & 1;
+        if (!(unit->ecap >> 3 & 1) || !only(d, 0x0000FFFFF800001Full, 0))
+            return false;
+        fake_invalidate_irtes(unit, d[0] >> 4 & 1, d[0] >> 32 & 0xFFFF, d[0] >> 27 & 31);
+        return true;
     case 5:
         return obey_wait(fake, unit, d);
     default:
@@ -178,6 +181,8 @@ void fake_queue_run(struct fake_vtd *fake, unsigned number, unsigned most)
                 unit->iqh = (unit->iqh + step) % size;
             return;
         }
+        if ((d[0] & 15) == 4 && (unit->stuck & FAKE_STUCK_IEC))
+            return;
         if (d[2] || d[3] || !obey(fake, unit, d)) {
             queue_error(unit, 3);
             return;

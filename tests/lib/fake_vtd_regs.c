@@ -191,6 +191,21 @@ static void set_root(struct fake_vtd *fake, struct fake_unit *unit)
     }
 }
 
+static void set_interrupt_table(struct fake_vtd *fake, struct fake_unit *unit)
+{
+    uint64_t size = 32ull << (unit->irta & 15);
+    if (unit->irta & 0x7F0)
+        fake_violation(fake, "interrupt table with reserved bits %#llx", (unsigned long long)unit->irta);
+    if ((unit->irta >> 11 & 1) && !(unit->ecap >> 4 & 1))
+        fake_violation(fake, "extended interrupt mode on a unit without it");
+    if ((unit->gsts & IRE) && (unit->irta ^ unit->irta_latched) >> 11 & 1)
+        fake_violation(fake, "extended interrupt mode changed with remapping on");
+    if (!fake_region_at(fake, unit->irta & ~0xFFFull, size))
+        fake_violation(fake, "interrupt table set to where no memory is");
+    unit->irta_latched = unit->irta;
+    unit->irte_stale = unit->gsts & IRE;
+}
+
 static void set_queue(struct fake_vtd *fake, struct fake_unit *unit, bool on)
 {
     if (on) {
@@ -241,12 +256,14 @@ static void write_gcmd(struct fake_vtd *fake, struct fake_unit *unit, uint32_t v
     }
     if (value & SIRTP) {
         unit->gsts &= ~SIRTP;
-        unit->irta_latched = unit->irta;
-        unit->pending_set |= SIRTP;
+        set_interrupt_table(fake, unit);
+        if (!(unit->stuck & FAKE_STUCK_SIRTP))
+            unit->pending_set |= SIRTP;
     }
     if (changed & QIE)
         set_queue(fake, unit, value & QIE);
     changed &= ~QIE;
+    unit->ires_off += changed & IRE & ~value ? 1 : 0;
     unit->pending_set |= changed & value;
     unit->pending_clear |= changed & ~value;
     if (changed & TE & ~value) { // hardware does not wait for anybody to look

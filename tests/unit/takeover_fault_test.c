@@ -14,6 +14,7 @@
 #define DISK  0x0120u
 #define RW    0x7FFF0000ull
 #define RW_PA 0x00310000ull
+#define IRT   0x00320000ull
 
 static struct machine m;
 
@@ -404,12 +405,35 @@ static void check_after_failure(enum dam_stop stop, const struct seen *before)
     uint32_t count;
     const struct dam_note_unit *unit = machine_section(&m, DAM_SECTION_UNITS, &count);
     bool ours = u->root - M_POOL_START < M_POOL_SIZE;
+    assert_int_equal(u->ires_off, 0);
+    if (u->gsts >> 25 & 1) {
+        // On which table ever: the one interrupt that there is arrives, and nothing else.
+        if (!(u->irta_latched - M_POOL_START < M_POOL_SIZE))
+            assert_int_equal(u->irta_latched, IRT | 3);
+        struct fake_irq_result irq = fake_irq(m.fake, 0, NIC, 0);
+        assert_true(irq.delivered ? irq.vector == 0x41 : irq.reason == 0x22);
+        assert_false(fake_irq(m.fake, 0, NIC, 1).delivered);
+        if (stop == DAM_STOP_NONE && unit->status == DAM_UNIT_TAKEN)
+            assert_false(u->irte_stale);
+    }
     if (s->flags & DAM_SUMMARY_COMMITTED)
         assert_true(unit->status == DAM_UNIT_TAKEN || unit->status == DAM_UNIT_FAILED_AFTER);
     if (ours)
         assert_true(s->flags & DAM_SUMMARY_COMMITTED);
     if (count && unit->status == DAM_UNIT_TAKEN)
         assert_in_range(u->root, M_POOL_START, M_POOL_START + M_POOL_SIZE);
+}
+
+// A small table, with one entry.
+static void remap_interrupts(struct fake_unit *u)
+{
+    if (!(u->ecap >> 1 & 1))
+        return;
+    u->ecap |= 1 << 3;
+    fake_vtd_run(u, m.k[0].root, M_QUEUES);
+    u->irta = u->irta_latched = IRT | 3;
+    u->gsts |= 3u << 24;
+    *(uint64_t *)(void *)(m.old + (IRT - M_OLD_START)) = 1 | 0x41 << 16;
 }
 
 static void nth_call(bool and_all_later, bool registers)
@@ -421,6 +445,7 @@ static void nth_call(bool and_all_later, bool registers)
         fill();
         m.fake->unit[0].ecap &= registers ? ~(1ull << 1) : ~0ull;
         m.fake->unit[0].cap |= 1 << 4; // with flushes of the write buffer
+        remap_interrupts(&m.fake->unit[0]);
         assert_true(machine_start(&m));
         struct seen before = look();
         m.fake->fail_at = n;

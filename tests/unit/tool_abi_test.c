@@ -85,7 +85,7 @@ static void summary(void **state)
 static void units(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct dam_note_unit), 160);
+    assert_int_equal(sizeof(struct dam_note_unit), 168);
     AT(dam_note_unit, register_base, 0, 8);
     AT(dam_note_unit, cap, 8, 8);
     AT(dam_note_unit, ecap, 16, 8);
@@ -98,6 +98,9 @@ static void units(void **state)
     AT(dam_note_unit, before, 40, 56);
     AT(dam_note_unit, after, 96, 56);
     AT(dam_note_unit, us_translation_switch, 152, 4);
+    AT(dam_note_unit, irq_entries, 160, 4);
+    AT(dam_note_unit, irq_silenced, 164, 4);
+    assert_int_equal(DAM_NOTE_UNIT_LEAST, 160);
     AT(dam_vtd_registers, rtaddr, 0, 8);
     AT(dam_vtd_registers, iqa, 8, 8);
     AT(dam_vtd_registers, irta, 16, 8);

@@ -160,7 +160,9 @@ static inline void fx_note_full(struct fx_note *n)
                                  .error = 9, // DAM_E_TIMEOUT
                                  .before = {.rtaddr = 0x1B20000, .gsts = 0xC7000000},
                                  .after = {.rtaddr = 0x7362E000, .gsts = 0xC7000000, .fectl = 0x80000000},
-                                 .us_translation_switch = 248};
+                                 .us_translation_switch = 248,
+                                 .irq_entries = 42,
+                                 .irq_silenced = 3};
     struct dam_note_requester requesters[2] = {
         {.rid = 0x10,
          .policy = DAM_POLICY_FREEZE,

@@ -52,6 +52,7 @@ static void whole_note(void **state)
     struct dam_note_unit u;
     note_unit_at(&note, 0, &u);
     assert_int_equal(u.after.rtaddr, 0x7362E000);
+    assert_int_equal(u.irq_silenced, 3);
     struct dam_finding f;
     note_finding_at(&note, 0, &f);
     assert_int_equal(f.iova, 0x1000);
@@ -287,6 +288,8 @@ static void json_view(void **state)
         {"units.0.before.rtaddr", "0x1b20000"},
         {"units.0.after.fectl", "0x80000000"},
         {"units.0.us_translation_switch", "248"},
+        {"units.0.irq_entries", "42"},
+        {"units.0.irq_silenced", "3"},
         {"requesters.0.requester", "0000:00:02.0"},
         {"requesters.0.old_writable", "2057"},
         {"requesters.0.new_writable", "0"},

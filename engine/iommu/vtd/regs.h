@@ -55,6 +55,7 @@
 #define VTD_G_WBF    27, 27 // write buffer flush; one-shot
 #define VTD_G_QIE    26, 26 // queued invalidation enable
 #define VTD_G_IRE    25, 25 // interrupt remapping enable
+#define VTD_G_SIRTP  24, 24 // set interrupt remap table pointer; one-shot
 // What of GSTS is written back with every command: the one-shot bits must not be repeated (11.4.4.1).
 #define VTD_GSTS_KEEP 0x96FFFFFFu
 
@@ -105,6 +106,9 @@
 #define VTD_IQA_QS  2, 0   // 2^QS pages
 
 // 11.4.10.1 Interrupt Remapping Table Address Register, 64 bits, RW
-#define VTD_IRTA_REG 0xB8
+#define VTD_IRTA_REG     0xB8
+#define VTD_IRTA_ADDRESS 63, 12
+#define VTD_IRTA_EIME    11, 11 // destinations have 32 bits
+#define VTD_IRTA_S       3, 0   // 2^(S+1) entries
 
 #endif

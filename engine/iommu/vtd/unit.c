@@ -144,6 +144,15 @@ dam_err vtd_set_root(struct vtd_unit *unit, dam_pa root_table, uint64_t ttm)
     return err;
 }
 
+dam_err vtd_set_interrupt_table(struct vtd_unit *unit, uint64_t irta)
+{
+    const uint32_t bit = (uint32_t)dam_bits_mask(VTD_G_SIRTP);
+    dam_err err = write_reg(unit, VTD_IRTA_REG, 8, irta);
+    if (!err)
+        err = command(unit, bit, 0);
+    return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, bit, bit);
+}
+
 dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on)
 {
     uint32_t qie = (uint32_t)dam_bits_mask(VTD_G_QIE);

@@ -56,6 +56,8 @@ DAM_MUST_CHECK dam_err vtd_flush_write_buffer(struct vtd_unit *unit);
 DAM_MUST_CHECK dam_err vtd_mask_fault_event(struct vtd_unit *unit);
 // Points the unit at another root table of the same mode (11.4.5; 6.6 "Set Root Table Pointer Operation").
 DAM_MUST_CHECK dam_err vtd_set_root(struct vtd_unit *unit, dam_pa root_table, uint64_t ttm);
+// Points the unit at another interrupt remapping table; its cache still has the old entries.
+DAM_MUST_CHECK dam_err vtd_set_interrupt_table(struct vtd_unit *unit, uint64_t irta);
 // Turns queued invalidation off or on.
 DAM_MUST_CHECK dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on);
 // Waits for (register & mask) == want and remembers where a wait failed.
