@@ -54,19 +54,19 @@ static uint64_t ask(struct qtest *q, const char *format, ...)
     return line[2] == ' ' ? strtoull(line + 3, NULL, 0) : 0;
 }
 
+static char letter(unsigned width)
+{
+    return width == 8 ? 'q' : width == 4 ? 'l' : width == 2 ? 'w' : 'b';
+}
+
 uint64_t qtest_read(struct qtest *q, uint64_t pa, unsigned width)
 {
-    return ask(q, "%s 0x%" PRIx64, width == 8 ? "readq" : "readl", pa);
+    return ask(q, "read%c 0x%" PRIx64, letter(width), pa);
 }
 
 void qtest_write(struct qtest *q, uint64_t pa, unsigned width, uint64_t value)
 {
-    ask(q, "%s 0x%" PRIx64 " 0x%" PRIx64, width == 8 ? "writeq" : "writel", pa, value);
-}
-
-static char letter(unsigned width)
-{
-    return width == 4 ? 'l' : width == 2 ? 'w' : 'b';
+    ask(q, "write%c 0x%" PRIx64 " 0x%" PRIx64, letter(width), pa, value);
 }
 
 uint32_t qtest_in(struct qtest *q, uint16_t port, unsigned width)
@@ -203,11 +203,14 @@ static void run_qemu(const char *iommu, const char *ram, const char *rom, const 
                             chardev,
                             "-qtest-log",
                             "none",
-                            "-device",
-                            iommu};
+                            "-device"};
+    char words[512];
+    snprintf(words, sizeof(words), "%s", iommu);
     unsigned n = 0;
     while (args[n])
         n++;
+    for (char *word = strtok(words, " "); word && n < 48; word = strtok(NULL, " "))
+        args[n++] = word;
     static const char *const edus[QTEST_EDUS] = {"edu,addr=05.0,dma_mask=0xffffffffffffffff",
                                                  "edu,addr=06.0,dma_mask=0xffffffffffffffff",
                                                  "edu,addr=07.0,dma_mask=0xffffffffffffffff"};

@@ -27,12 +27,13 @@ struct qtest {
     void *test;
 };
 
-// Starts QEMU: q35, 64 MiB, `iommu` (a -device argument), three edu devices with their registers mapped and
-// bus mastering on. Ends the program with a message when QEMU does not start.
+// Starts QEMU: q35, 64 MiB, `iommu` (a -device argument; more arguments may follow, each behind a space),
+// three edu devices with their registers mapped and bus mastering on. Ends the program with a message when
+// QEMU does not start.
 void qtest_start(struct qtest *q, const char *iommu);
 void qtest_stop(struct qtest *q);
 
-// Accesses to physical addresses and ports, width 4 or 8, and 1, 2 or 4 bytes.
+// Accesses to physical addresses and ports, width 1, 2, 4 or 8, and 1, 2 or 4 bytes.
 uint64_t qtest_read(struct qtest *q, uint64_t pa, unsigned width);
 void qtest_write(struct qtest *q, uint64_t pa, unsigned width, uint64_t value);
 uint32_t qtest_in(struct qtest *q, uint16_t port, unsigned width);
