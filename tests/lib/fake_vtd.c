@@ -197,6 +197,8 @@ void fake_vtd_free(struct fake_vtd *fake)
     for (unsigned i = 0; i < fake->units; i++) {
         free(fake->unit[i].contexts);
         free(fake->unit[i].context_cached);
+        free(fake->unit[i].function);
+        free(fake->unit[i].pasids);
         free(fake->unit[i].tlb);
         free(fake->unit[i].irtes);
         free(fake->unit[i].irte_cached);
@@ -221,6 +223,8 @@ struct fake_unit *fake_vtd_unit(struct fake_vtd *fake, uint64_t base)
         .fectl = 0x80000000u,
         .contexts = must(calloc(65536, sizeof(struct naive_context))),
         .context_cached = must(calloc(65536, 1)),
+        .function = must(calloc(65536, sizeof(struct naive_function))),
+        .pasids = must(calloc(FAKE_PASIDS, sizeof(struct fake_pasid_entry))),
         .tlb = must(calloc(FAKE_TLB_SIZE, sizeof(struct fake_tlb_entry))),
     };
     return unit;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A machine for tests: memory, PCI functions and VT-d units in legacy mode, behind a struct dam_ops. The
+// A machine for tests: memory, PCI functions and VT-d units, behind a struct dam_ops. The
 // units are strict where hardware is (and QEMU is not): they keep old translations until the right
 // invalidation, see memory only after a cache flush when page walks are not coherent, take their time, and
 // write down whatever the driver does that the specification forbids.
@@ -46,9 +46,17 @@ struct fake_write {
 struct fake_tlb_entry {
     uint64_t page; // iova >> 12
     uint64_t pa;
-    uint32_t did;
+    uint32_t did, pasid; // pasid: of first-stage translations, else NAIVE_NO_PASID
     bool used, r, w;
 };
+
+// PASID cache.
+struct fake_pasid_entry {
+    uint32_t rid, pasid;
+    bool used;
+    struct naive_context context;
+};
+#define FAKE_PASIDS   4096
 
 #define FAKE_TLB_SIZE 16384
 
@@ -100,6 +108,8 @@ struct fake_unit {
     bool write_buffer_flushed;      // WBF since the start
     struct naive_context *contexts; // context cache, by requester id
     uint8_t *context_cached;
+    struct naive_function *function; // the same in scalable mode
+    struct fake_pasid_entry *pasids;
     struct fake_tlb_entry *tlb;
 
     // What happened, for assertions.
@@ -108,6 +118,7 @@ struct fake_unit {
     uint64_t fault_events; // interrupts: recorded while FECTL.IM was 0
     unsigned context_global, context_domain, context_device;
     unsigned iotlb_global, iotlb_domain, iotlb_page;
+    unsigned pasid_global;           // PASID cache flushed whole
     unsigned device_tlb;             // type 3 descriptors
     unsigned last_pfsid, last_depth; // of the last one
     bool last_iotlb_drained;         // the last IOTLB flush had DW and DR as far as CAP offers them
@@ -221,6 +232,9 @@ void fake_vtd_ecam(struct fake_vtd *fake, uint64_t base, unsigned segment);
 // fills as hardware does.
 struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned unit, unsigned rid, uint64_t iova,
                                 bool write);
+// The same with PASID; first-stage tables are marked as hardware does.
+struct fake_dma_result fake_dma_pasid(struct fake_vtd *fake, unsigned unit, unsigned rid, unsigned pasid,
+                                      uint64_t iova, bool write);
 
 // ---- device TLBs: a function with ATS, on, and page requests, on
 void fake_ats_device(struct fake_pci *f, unsigned depth);
@@ -265,6 +279,8 @@ dam_err fake_unit_write(struct fake_vtd *fake, unsigned unit, uint16_t offset, u
 // page.
 void fake_invalidate_context(struct fake_unit *unit, unsigned granularity, unsigned did, unsigned sid,
                              unsigned function_mask);
+// granularity: 0 domain, 1 PASID of a domain, 3 global.
+void fake_invalidate_pasids(struct fake_unit *unit, unsigned granularity, unsigned did, unsigned pasid);
 void fake_invalidate_iotlb(struct fake_unit *unit, unsigned granularity, unsigned did, uint64_t address,
                            unsigned address_mask, bool drain_writes, bool drain_reads);
 void fake_invalidate_irtes(struct fake_unit *unit, bool one, unsigned index, unsigned index_mask);

@@ -20,6 +20,19 @@ static bool walk_read64(void *ctx, uint64_t pa, uint64_t *value)
     return true;
 }
 
+// What hardware writes goes to memory, past the caches or through them.
+static bool walk_write64(void *ctx, uint64_t pa, uint64_t value)
+{
+    struct fake_vtd *fake = ctx;
+    const struct fake_region *region = fake_region_at(fake, pa, 8);
+    if (!region)
+        return false;
+    memcpy(region->host + (pa - region->pa), &value, 8);
+    if (region->device)
+        memcpy(region->device + (pa - region->pa), &value, 8);
+    return true;
+}
+
 // Walks that do not snoop see memory as of the last cache flush.
 static bool walk_read64_stale(void *ctx, uint64_t pa, uint64_t *value)
 {
@@ -45,9 +58,9 @@ struct naive_vtd fake_vtd_naive(struct fake_vtd *fake, unsigned number)
 }
 
 // ---- caches -----------------------------------------------------------------------------------------------
-static struct fake_tlb_entry *tlb_slot(struct fake_unit *unit, unsigned did, uint64_t page)
+static struct fake_tlb_entry *tlb_slot(struct fake_unit *unit, unsigned did, unsigned pasid, uint64_t page)
 {
-    uint64_t hash = (page * 0x9E3779B97F4A7C15ull) ^ (did * 0xC2B2AE3D27D4EB4Full);
+    uint64_t hash = (page * 0x9E3779B97F4A7C15ull) ^ ((did ^ (uint64_t)pasid << 20) * 0xC2B2AE3D27D4EB4Full);
     return &unit->tlb[(hash >> 40) % FAKE_TLB_SIZE];
 }
 
@@ -67,6 +80,18 @@ void fake_invalidate_context(struct fake_unit *unit, unsigned granularity, unsig
         if (granularity == 1 || (granularity == 2 && same_domain) ||
             (granularity == 3 && same_domain && same_device))
             unit->context_cached[rid] = 0;
+    }
+}
+
+void fake_invalidate_pasids(struct fake_unit *unit, unsigned granularity, unsigned did, unsigned pasid)
+{
+    unit->pasid_global += granularity == 3;
+    for (unsigned i = 0; i < FAKE_PASIDS; i++) {
+        struct fake_pasid_entry *e = &unit->pasids[i];
+        bool same_domain = e->context.did == did;
+        if (granularity == 3 || (granularity == 0 && same_domain) ||
+            (granularity == 1 && same_domain && e->pasid == pasid))
+            e->used = false;
     }
 }
 
@@ -140,6 +165,11 @@ static bool obey(struct fake_vtd *fake, struct fake_unit *unit, const uint64_t *
         return true;
     case 5:
         return obey_wait(fake, unit, d);
+    case 7: // of scalable mode, in a wide queue
+        if (!(unit->queue >> 11 & 1) || granularity == 2 || !only(d, 0x000FFFFFFFFF003Full, 0))
+            return false;
+        fake_invalidate_pasids(unit, granularity, d[0] >> 16 & 0xFFFF, d[0] >> 32 & 0xFFFFF);
+        return true;
     default:
         return false;
     }
@@ -211,47 +241,94 @@ static struct fake_dma_result refused(struct fake_unit *unit, enum naive_reason 
     return (struct fake_dma_result){.reason = reason};
 }
 
-// The context of rid: from the cache, or looked up and cached. Absent ones are cached in caching mode alone.
-struct naive_context fake_context_of(struct fake_vtd *fake, unsigned number, unsigned rid)
+// Absent entries are cached in caching mode alone.
+static bool cached(const struct fake_unit *unit, enum naive_reason reason)
+{
+    return reason == NAIVE_OK || (unit->cap >> 7 & 1);
+}
+
+// In scalable mode: the context entry from one cache, the PASID entry from another.
+static struct naive_context pasid_of(struct fake_vtd *fake, unsigned number, unsigned rid, unsigned pasid)
 {
     struct fake_unit *unit = &fake->unit[number];
-    if (unit->context_cached[rid])
+    struct naive_vtd hw = fake_vtd_naive(fake, number);
+    struct naive_function function = unit->function[rid];
+    if (!unit->context_cached[rid]) {
+        function = naive_vtd_function(&hw, rid);
+        unit->function[rid] = function;
+        unit->context_cached[rid] = cached(unit, function.reason);
+    }
+    struct fake_pasid_entry *e = &unit->pasids[(rid * 31 + pasid * 7) % FAKE_PASIDS];
+    if (function.reason == NAIVE_OK && e->used && e->rid == rid && e->pasid == pasid)
+        return e->context;
+    struct naive_context context = naive_vtd_pasid(&hw, &function, pasid);
+    if (function.reason == NAIVE_OK && cached(unit, context.reason))
+        *e = (struct fake_pasid_entry){.rid = rid, .pasid = pasid, .used = true, .context = context};
+    return context;
+}
+
+// The context of rid: from the cache, or looked up and cached.
+static struct naive_context context_of(struct fake_vtd *fake, unsigned number, unsigned rid, unsigned pasid)
+{
+    struct fake_unit *unit = &fake->unit[number];
+    if ((unit->root >> 10 & 3) == 1)
+        return pasid_of(fake, number, rid, pasid);
+    if (unit->context_cached[rid] && pasid == NAIVE_NO_PASID)
         return unit->contexts[rid];
     struct naive_vtd hw = fake_vtd_naive(fake, number);
-    struct naive_context context = naive_vtd_context(&hw, rid);
-    bool caching_mode = unit->cap >> 7 & 1;
-    if (context.reason == NAIVE_OK || caching_mode) {
+    struct naive_context context = naive_vtd_context_pasid(&hw, rid, pasid);
+    if (pasid == NAIVE_NO_PASID && cached(unit, context.reason)) {
         unit->contexts[rid] = context;
         unit->context_cached[rid] = 1;
     }
     return context;
 }
 
-struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned number, unsigned rid, uint64_t iova,
-                                bool write)
+struct fake_dma_result fake_dma_pasid(struct fake_vtd *fake, unsigned number, unsigned rid, unsigned pasid,
+                                      uint64_t iova, bool write)
 {
     struct fake_unit *unit = &fake->unit[number];
     if (!(unit->gsts & TE))
         return (struct fake_dma_result){.ok = true, .untranslated = true, .pa = iova};
     if (write && iova >> 20 == 0xFEE)
         return (struct fake_dma_result){.reason = NAIVE_INTERRUPT};
-    struct naive_context context = fake_context_of(fake, number, rid & 0xFFFF);
+    struct naive_context context = context_of(fake, number, rid & 0xFFFF, pasid);
     if (context.reason != NAIVE_OK)
         return refused(unit, context.reason, context.fpd);
 
-    struct fake_tlb_entry *e = tlb_slot(unit, context.did, iova >> 12);
-    if (e->used && e->did == context.did && e->page == iova >> 12) {
+    struct fake_tlb_entry *e = tlb_slot(unit, context.did, context.pasid, iova >> 12);
+    bool first = context.stage == 1 || context.stage == 3;
+    if (e->used && e->did == context.did && e->pasid == context.pasid && e->page == iova >> 12) {
         if (write ? e->w : e->r)
             return (struct fake_dma_result){.ok = true, .pa = e->pa | (iova & 0xFFF)};
-        // Hardware may walk anew before it refuses; one that does not is the harder case.
-        return refused(unit, write ? NAIVE_NO_WRITE : NAIVE_NO_READ, context.fpd);
+        // Hardware may walk anew before it refuses; one that does not is the harder case. For the first stage
+        // it has to, to mark what is written for the first time.
+        if (!first)
+            return refused(unit, write ? NAIVE_NO_WRITE : NAIVE_NO_READ, context.fpd);
     }
     struct naive_vtd hw = fake_vtd_naive(fake, number);
+    hw.write64 = walk_write64;
     bool r = false, w = false;
     struct naive_result result = naive_vtd_walk(&hw, &context, iova, write, &r, &w);
     if (!result.ok)
         return refused(unit, result.reason, context.fpd);
-    *e = (struct fake_tlb_entry){
-        .page = iova >> 12, .pa = result.pa & ~0xFFFull, .did = context.did, .used = true, .r = r, .w = w};
+    *e = (struct fake_tlb_entry){.page = iova >> 12,
+                                 .pa = result.pa & ~0xFFFull,
+                                 .did = context.did,
+                                 .pasid = context.pasid,
+                                 .used = true,
+                                 .r = r,
+                                 .w = w && (write || !first)};
     return (struct fake_dma_result){.ok = true, .pa = result.pa};
+}
+
+struct naive_context fake_context_of(struct fake_vtd *fake, unsigned number, unsigned rid)
+{
+    return context_of(fake, number, rid, NAIVE_NO_PASID);
+}
+
+struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned number, unsigned rid, uint64_t iova,
+                                bool write)
+{
+    return fake_dma_pasid(fake, number, rid, NAIVE_NO_PASID, iova, write);
 }

@@ -187,6 +187,7 @@ static void set_root(struct fake_vtd *fake, struct fake_unit *unit)
     unit->stuck |= unit->stuck_later;
     if (unit->cap >> 63) { // ESRTPS
         fake_invalidate_context(unit, 1, 0, 0, 0);
+        fake_invalidate_pasids(unit, 3, 0, 0);
         fake_invalidate_iotlb(unit, 1, 0, 0, 0, true, true);
     }
 }

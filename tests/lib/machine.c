@@ -53,9 +53,26 @@ void machine_setup(struct machine *m, unsigned units)
     m->note = note;
 }
 
+void machine_scalable(struct machine *m, unsigned unit)
+{
+    // SMTS, second and first stage, nested, requests with PASIDs of 20 bits, page walks that snoop
+    m->fake->unit[unit].ecap |= 1ull << 43 | 1ull << 46 | 1ull << 47 | 1ull << 26 | 1ull << 40 | 19ull << 35 |
+                                1ull << 48 | 1ull << 49;
+    m->fake->unit[unit].cap |= 1ull << 56; // first stage: 1-GiB pages
+    m->k[unit].scalable = true;
+}
+
 void machine_teardown(struct machine *m)
 {
     fake_vtd_free(m->fake);
+}
+
+// With queued invalidation, if the unit has that; in scalable mode with a wide queue.
+static void run_unit(struct machine *m, unsigned i)
+{
+    struct fake_unit *unit = &m->fake->unit[i];
+    uint64_t queue = unit->ecap >> 1 & 1 ? (M_QUEUES + 4096 * i) | (uint64_t)m->k[i].scalable << 11 : 0;
+    fake_vtd_run(unit, m->k[i].root | (uint64_t)m->k[i].scalable << 10, queue);
 }
 
 bool machine_start(struct machine *m)
@@ -63,8 +80,7 @@ bool machine_start(struct machine *m)
     firmware_end(&m->firmware);
     for (unsigned i = 0; i < m->fake->units; i++)
         if (!m->fake->unit[i].gsts)
-            fake_vtd_run(&m->fake->unit[i], m->k[i].root,
-                         m->fake->unit[i].ecap >> 1 & 1 ? M_QUEUES + 4096 * i : 0);
+            run_unit(m, i);
     memcpy(m->old_before, m->old, OLD_SIZE);
     fake_vtd_settle(m->fake);
     return dam_takeover_new(&m->config, &m->t) == DAM_OK;
@@ -127,6 +143,17 @@ const struct dam_note_requester *machine_requester(const struct machine *m, unsi
     const struct dam_note_requester *r = machine_section(m, DAM_SECTION_REQUESTERS, &count);
     for (uint32_t i = 0; i < count; i++)
         if (r[i].unit == unit && r[i].rid == rid)
+            return &r[i];
+    return NULL;
+}
+
+const struct dam_note_requester *machine_pasid(const struct machine *m, unsigned unit, unsigned rid,
+                                               unsigned pasid)
+{
+    uint32_t count;
+    const struct dam_note_requester *r = machine_section(m, DAM_SECTION_REQUESTERS, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (r[i].unit == unit && r[i].rid == rid && (r[i].flags & DAM_REQ_PASID) && r[i].pasid == pasid)
             return &r[i];
     return NULL;
 }

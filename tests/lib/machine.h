@@ -41,6 +41,9 @@ struct machine {
 // regions and devices, then call machine_start().
 void machine_setup(struct machine *m, unsigned units);
 void machine_teardown(struct machine *m);
+// Makes a unit one of scalable mode, with everything that belongs to it; its old kernel's tables are to be of
+// that mode. The test may take capabilities away.
+void machine_scalable(struct machine *m, unsigned unit);
 // Finishes the firmware tables, lets the units run on their tables, makes the takeover; false: no memory.
 bool machine_start(struct machine *m);
 // Prepare, and commit when that gives DAM_STOP_NONE.
@@ -57,6 +60,9 @@ const void *machine_section(const struct machine *m, enum dam_section_type type,
 const struct dam_note_summary *machine_summary(const struct machine *m);
 // The note's entry of a requester, or NULL.
 const struct dam_note_requester *machine_requester(const struct machine *m, unsigned unit, unsigned rid);
+// The same for one of its PASIDs.
+const struct dam_note_requester *machine_pasid(const struct machine *m, unsigned unit, unsigned rid,
+                                               unsigned pasid);
 // How many findings of this code the note has (repeats not counted).
 unsigned machine_findings(const struct machine *m, enum dam_finding_code code);
 

@@ -58,6 +58,63 @@ uint64_t *old_kernel_entry(const struct old_kernel *k, uint64_t tree, unsigned l
     }
 }
 
+uint64_t *old_kernel_function(struct old_kernel *k, unsigned rid)
+{
+    uint64_t *half = old_kernel_word(k, k->root + (rid >> 7) * 8);
+    if (!(*half & 1))
+        *half = old_kernel_page(k) | 1;
+    return old_kernel_word(k, (*half & ADDRESS) + (rid & 0x7F) * 32);
+}
+
+void old_kernel_directory(struct old_kernel *k, unsigned rid, unsigned pdts, unsigned flags)
+{
+    uint64_t *entry = old_kernel_function(k, rid), bytes = 8ull << (pdts + 7), directory = old_kernel_page(k);
+    for (uint64_t more = 4096; more < bytes; more += 4096)
+        old_kernel_page(k);
+    entry[0] = directory | (uint64_t)pdts << 9 | flags | 1;
+}
+
+uint64_t *old_kernel_pasid(struct old_kernel *k, unsigned rid, unsigned pasid)
+{
+    const uint64_t *function = old_kernel_function(k, rid);
+    uint64_t *entry = old_kernel_word(k, (function[0] & ADDRESS) + (pasid >> 6) * 8);
+    if (!(*entry & 1))
+        *entry = old_kernel_page(k) | 1;
+    return old_kernel_word(k, (*entry & ADDRESS) + (pasid & 63) * 64);
+}
+
+void old_kernel_bind(struct old_kernel *k, unsigned rid, unsigned pasid, unsigned stage, unsigned levels,
+                     unsigned did, uint64_t tree)
+{
+    uint64_t *e = old_kernel_pasid(k, rid, pasid);
+    e[0] = (uint64_t)stage << 6 | (stage == 1 ? 2 : levels - 2) << 2 | 1 | (stage == 1 ? 0 : tree);
+    e[1] = did;
+    e[2] = stage == 1 ? tree | (levels - 4) << 2 : 0;
+}
+
+void old_kernel_nest(struct old_kernel *k, unsigned rid, unsigned pasid, unsigned first_levels,
+                     uint64_t first, unsigned levels, unsigned did, uint64_t tree)
+{
+    uint64_t *e = old_kernel_pasid(k, rid, pasid);
+    e[0] = tree | 3 << 6 | (levels - 2) << 2 | 1;
+    e[1] = did;
+    e[2] = first | (first_levels - 4) << 2;
+}
+
+void old_kernel_map_first(struct old_kernel *k, uint64_t tree, unsigned levels, unsigned level, uint64_t iova,
+                          uint64_t addr, unsigned flags)
+{
+    for (unsigned at = levels - 1; at > level; at--) {
+        uint64_t *entry = old_kernel_word(k, tree + (iova >> (12 + 9 * at) & 511) * 8);
+        if (*entry & 0x80)
+            abort(); // the test maps below its own large page
+        if (!(*entry & 1))
+            *entry = old_kernel_page(k) | OLD_FS_P | OLD_FS_W | OLD_FS_U | OLD_FS_A;
+        tree = *entry & ADDRESS;
+    }
+    *old_kernel_word(k, tree + (iova >> (12 + 9 * level) & 511) * 8) = addr | flags | (level ? 0x80 : 0);
+}
+
 void old_kernel_map(struct old_kernel *k, uint64_t tree, unsigned levels, unsigned level, uint64_t iova,
                     uint64_t addr, unsigned perms)
 {
