@@ -79,6 +79,8 @@ def report(result: dict, tap: Tap) -> None:
     if result["error"]:
         tap.check(False, f"{result['name']}: {result['error']}")
         return
+    if not result["verdicts"]:
+        tap.check(True, f"{result['name']}: measured")
     for verdict in result["verdicts"]:
         tap.check(verdict["holds"], f"{result['name']}: {verdict['why']}")
         if not verdict["holds"]:
@@ -161,7 +163,7 @@ def main(argv: list[str]) -> int:
             parser.error("name scenarios, or --set, --list, --table")
         tap = Tap()
         if args.without:
-            chosen = [scenarios.unmodified(s) for s in chosen]
+            chosen = scenarios.without(chosen)
         for scenario in chosen:
             _enough_room()
             report(run_one(scenario, args.keep, args.quiet), tap)

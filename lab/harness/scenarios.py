@@ -128,3 +128,14 @@ def unmodified(scenario: Scenario) -> Scenario:
     """Returns the same crash without Cofferdam; the dump has to be there, unless something was broken on purpose."""
     expected = {} if scenario.plant else {"dump_complete": True, "dump_has_panic": True}
     return replace(scenario, name=scenario.name + "-without", cofferdam=False, expect="measured", expected=expected)
+
+
+def machine_key(scenario: Scenario) -> tuple:
+    """Returns what two scenarios have in common when they are the same crash without Cofferdam."""
+    ours = ("name", "about", "title", "sets", "cofferdam", "policy", "broken", "wrap", "expect", "expected")
+    return tuple(str(getattr(scenario, one.name)) for one in fields(Scenario) if one.name not in ours)
+
+
+def without(chosen: list[Scenario]) -> list[Scenario]:
+    """Returns the same crashes without Cofferdam, each once."""
+    return [unmodified(one) for one in {machine_key(s): s for s in reversed(chosen)}.values()][::-1]
