@@ -19,6 +19,12 @@ for m in $CAPTURE_MODULES; do
 done
 n=0
 while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+if grep -q lab.ordinary /proc/cmdline; then # started by an ordinary kexec: there is no dump; can the disk be read?
+  dd if=/dev/vda of=/dev/null bs=64k count=64 iflag=direct 2>/tmp/err
+  say "next kernel up $?"
+  sleep 10
+  poweroff -f
+fi
 [ -e /proc/vmcore ] || say "no /proc/vmcore"
 say "dump begins"
 makedumpfile -F -l -d 31 /proc/vmcore 2>/tmp/dump.log >/dev/vda

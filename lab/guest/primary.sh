@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
 # shellcheck shell=dash
-# The first kernel's init: bring devices into the middle of DMA, load the capture kernel, crash.
+# The first kernel's init: bring devices into the middle of DMA, load the capture kernel, crash (or start it, WAY=ordinary).
 # It talks to the runner in lines that begin "LAB: "; the runner waits for them (lab/harness/crash.py).
 /bin/busybox mkdir -p /proc /sys /dev /tmp /sbin /usr/bin
 /bin/busybox --install -s /bin
@@ -14,7 +14,7 @@ say() { echo "<1>LAB: $*" >/dev/kmsg; }
 stop() { say "failed: $*"; poweroff -f; sleep 60; }
 
 # shellcheck source=/dev/null
-. /lab.conf # PRIMARY_MODULES, KEXEC_FLAGS, CAPTURE_CMDLINE, DEVICES, DMA_SECONDS
+. /lab.conf # PRIMARY_MODULES, WAY, KEXEC_FLAGS, CAPTURE_CMDLINE, DEVICES, DMA_SECONDS
 say "primary up"
 grep -E 'System RAM|Crash kernel' /proc/iomem | while read -r line; do say "iomem $line"; done
 for m in $PRIMARY_MODULES; do
@@ -29,12 +29,13 @@ wait_for() { # path: until it is there, at most 10 s
 }
 
 # The kernel is loaded before the DMA starts: loading takes long under emulation and the capture ring is finite.
+case $WAY in ordinary) load=-l loaded=/sys/kernel/kexec_loaded ;; *) load=-p loaded=/sys/kernel/kexec_crash_loaded ;; esac
 # shellcheck disable=SC2086
-kexec -p $KEXEC_FLAGS /boot/kernel --initrd=/boot/capture.img --command-line="$CAPTURE_CMDLINE" >/tmp/kexec.log 2>&1
+kexec $load $KEXEC_FLAGS /boot/kernel --initrd=/boot/capture.img --command-line="$CAPTURE_CMDLINE" >/tmp/kexec.log 2>&1
 rc=$?
 while read -r line; do say "kexec $line"; done </tmp/kexec.log
-[ $rc = 0 ] && [ "$(cat /sys/kernel/kexec_crash_loaded)" != 1 ] && rc=unloaded
-[ $rc = 0 ] || stop "kexec -p $KEXEC_FLAGS refused the kernel (exit status $rc): $(tail -n 1 /tmp/kexec.log)"
+[ $rc = 0 ] && [ "$(cat $loaded)" != 1 ] && rc=unloaded
+[ $rc = 0 ] || stop "kexec $load $KEXEC_FLAGS refused the kernel (exit status $rc): $(tail -n 1 /tmp/kexec.log)"
 say "loaded"
 
 for i in /sys/class/net/*; do
@@ -60,6 +61,7 @@ fi
 say "dma running"
 sleep "$DMA_SECONDS"
 say "crash now"
+[ "$WAY" = ordinary ] && kexec -e
 echo 1 >/proc/sys/kernel/sysrq
 echo c >/proc/sysrq-trigger
 stop "the kernel survived sysrq c"

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import assets, dump, guest, packages
 from .paths import RUNS, LabError
 from .plant import plant
-from .planter import Planted, Planter
+from .planter import Planted, Planter, requester_ids
 from .qemu import DEVICES, FIRMWARE_OVMF, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
 from .scenarios import Scenario
 from .serial import SerialReader
@@ -28,6 +28,8 @@ LIMIT_S = {"boot": 180, "load": 120, "dma": 60, "panic": 30, "hand-over": 90, "d
 FRAMES_PER_S = 20
 MAX_FRAMES = 20 * 600
 FIRST_LINES = r"early console in|\bLinux version "  # of the capture kernel
+DISK_WAYS = {"direct": "", "iommu": ",iommu_platform=on,disable-legacy=on"}
+END_LINES = {"crash": dump.PANIC_LINE, "ordinary": r"Starting new kernel"}
 UNEXPECTED = {"failed": r"LAB: failed: (.*)", "panic": r"Kernel panic - not syncing: (.*)"}
 
 
@@ -49,6 +51,7 @@ class Record:
     lines: list[tuple[float, str]] = field(default_factory=list)
     trace: TraceReader | None = None
     planted: Planted | None = None
+    rids: dict[str, int] = field(default_factory=dict)  # requester ids by QEMU's ids of the devices
     sampled: list[str] = field(default_factory=list)  # trace streams that stormed and were heard in parts
 
     def close(self) -> None:
@@ -127,16 +130,19 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
     if scenario.iommu:
         argv += ["-device", scenario.iommu]  # before every other device: they look for it when they are made
     argv += ["-drive", f"if=none,id=dump,format=raw,file={folder / 'disk'},cache=unsafe",
-             "-device", "virtio-blk-pci,drive=dump"]
+             "-device", "virtio-blk-pci,id=dump,drive=dump" + DISK_WAYS[scenario.disk]]
     for device in scenario.devices:
         argv += [a.replace("{nvme}", str(folder / "nvme.img")) for a in DEVICES[device]]
     return argv
 
 
 def _capture_line(scenario: Scenario) -> str:
+    line = scenario.capture
+    if scenario.way == "ordinary":
+        line += " lab.ordinary"
     if scenario.cofferdam and scenario.broken != "block":
-        return f"{scenario.capture} cofferdam.broken={scenario.broken}"
-    return scenario.capture
+        line += f" cofferdam.broken={scenario.broken}"
+    return line
 
 
 @contextmanager
@@ -165,6 +171,7 @@ def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
     loader = {"kexec_load": "-c", "kexec_file_load": "-s"}[scenario.loader]
     conf = {
         "PRIMARY_MODULES": " ".join(modules),
+        "WAY": scenario.way,
         "KEXEC_FLAGS": f"{loader} {scenario.kexec_options}".strip(),
         "CAPTURE_CMDLINE": f"{COMMON} earlyprintk=ttyS0,115200 {_capture_line(scenario)}",
         "DEVICES": " ".join(scenario.devices),
@@ -242,7 +249,8 @@ class Crash:
         self.progress("devices are doing DMA; crashing")
         self._must(machine, "dma", r"LAB: crash now")
         self.guard = StormGuard(machine, self.record.trace)
-        self.record.panic = self._must(machine, "panic", dump.PANIC_LINE)[2]
+        self.record.rids = requester_ids(machine)
+        self.record.panic = self._must(machine, "panic", END_LINES[self.scenario.way])[2]
         if self.scenario.plant:
             self._plant(machine)
 
@@ -282,7 +290,7 @@ class Crash:
         record.before = self._picture(machine)
         record.hand_over = record.paused[-1][0]
         self.progress("hand-over; picture of memory taken; the capture kernel dumps")
-        patterns = {"ends": r"LAB: dump ends (\d+)", **UNEXPECTED}
+        patterns = {"ends": r"LAB: (?:dump ends|next kernel up) (\d+)", **UNEXPECTED}
         got = self._wait({"first": r"\bLinux version ", **patterns}, LIMIT_S["dump"])
         if got and got[0] == "first":
             record.first_line = got[2]

@@ -34,6 +34,13 @@ def capture_low(lines: list[tuple[float, str]], panic: float) -> list[Span]:
     return [(start & -4096, end + 4095 & -4096) for start, end in spans if end <= MIB]
 
 
+def capture_ram(lines: list[tuple[float, str]], panic: float) -> list[Span]:
+    """Returns all memory that the capture kernel calls its own, whole pages."""
+    found = [_E820.search(text) for time_s, text in lines if time_s > panic]
+    spans = [(int(m.group(1), 16) + 4095 & -4096, int(m.group(2), 16) + 1 & -4096) for m in found if m]
+    return sorted({(start, end) for start, end in spans if start < end})
+
+
 def without(spans: list[Span], holes: list[Span]) -> list[Span]:
     """Returns spans with holes cut out."""
     for low, high in holes:

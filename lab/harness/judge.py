@@ -8,6 +8,8 @@ TEXTS = {
     "crash_region_dma": "DMA accesses that reach the crash region or pool",
     "faults_recorded": "IOMMU faults recorded",
     "faults_after_hand_over": "IOMMU faults recorded after the hand-over",
+    "translation_off_after_s": "seconds with translation off after the hand-over",
+    "next_kernel_up": "the next kernel is up, and reads its disk",
     "plant_found": "a finding in the note names the broken place and its value",
     "translation_off_s": "seconds with translation off",
     "tables_follow_policy": "the new tables are policy(old tables), read independently",

@@ -64,6 +64,9 @@ def _view(scenario: Scenario, record: Record, terms: Terms, texts: list[str]) ->
     rtaddr = latched[0] | latched[1] << 10 if latched else 0
     rules = guest.rules(texts, terms.walls)
     old = _tables(record, latched, rules)
+    if scenario.raised and old is None:
+        old = Tables(lambda address, length: None, 0)
+        old.add_identity(sorted(record.rids.values()))
     if record.planted:
         rtaddr = record.planted.rtaddr
         if record.before and old and rtaddr != old.root:
@@ -98,8 +101,10 @@ def _trace_figures(record: Record, view: View) -> dict:
     after = record.trace.total(record.hand_over, record.end)
     seen = translations(after)
     off = record.trace.off_seconds(record.panic, record.end, record.paused)
-    reached = sum(n for (_, _, target, _), n in seen.items()
-                  if target != view.scratch and any(start <= target < end for start, end in view.terms.walls))
+    # The capture kernel's own driver of the dump disk reaches its memory through the window; nobody else may.
+    own = record.rids.get("dump") if view.terms.window else None
+    reached = sum(n for (source, _, target, _), n in seen.items()
+                  if source != own and target != view.scratch and any(start <= target < end for start, end in view.terms.walls))
     sources: dict[str, int] = {}
     for (source, *_), n in seen.items():
         sources[f"{source:04x}"] = sources.get(f"{source:04x}", 0) + n
@@ -112,6 +117,7 @@ def _trace_figures(record: Record, view: View) -> dict:
         "faults_after_hand_over": count(after, "vtd_dmar_fault"),
         "faults_by_reason": _by_reason(after),
         "translation_off_s": off,
+        "translation_off_after_s": record.trace.off_seconds(record.hand_over, record.end, record.paused),
         "translated_accesses": sum(seen.values()),
         "translated_by_requester": sources,
         "crash_region_dma": None if off else reached,  # untranslated accesses are not traced
@@ -197,7 +203,8 @@ def figures(scenario: Scenario, record: Record) -> dict:
     walls = crash + guest.capture_low(record.lines, record.panic)
     ram = [(max(start, MIB), end) for start, end in guest.system_ram(texts) if end > MIB]
     terms = Terms(scenario.policy, walls, guest.without(ram, crash),
-                  record.planted.quarantined if record.planted else frozenset(), scenario.broken)
+                  record.planted.quarantined if record.planted else frozenset(), scenario.broken,
+                  tuple(guest.capture_ram(record.lines, record.panic)) if scenario.window else ())
     out: dict = {"old_memory_pages": sum(end - start for start, end in terms.ram) // 4096,
                  "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in crash], "problem": record.problem}
     view = _view(scenario, record, terms, texts)
@@ -216,6 +223,7 @@ def figures(scenario: Scenario, record: Record) -> dict:
         out["old_mapped_ranges"] = sum(len(view.old.leaves(s)) for s in view.old.contexts)
         out["table_mode"] = view.old.mode()
     out["took_over"] = view.took_over
+    out["next_kernel_up"] = record.guest_status == 0
     if record.planted:
         out["planted"] = [f"0x{a:x}: 0x{old:x} became 0x{new:x}" for a, old, new in record.planted.changes[:8]]
         out["planted"] += [f"register 0x{at:x}: 0x{value:x}" for at, value in record.planted.registers]

@@ -19,6 +19,7 @@ class Terms:
     ram: list[Span]
     quarantined: frozenset[int] = frozenset()
     broken: str = "block"  # or scratch
+    window: tuple[Span, ...] = ()  # identity for everybody, laid over the policy: the capture kernel's memory
 
 
 def _inside(address: int, spans: list[Span]) -> bool:
@@ -54,6 +55,29 @@ def _expected(policy: str, leaves: list[Leaf], walls: list[Span]) -> list[Leaf]:
     return _merged(out)
 
 
+def _below_window(terms: Terms, source: int, new: Tables) -> list[Leaf]:
+    """Returns the new mappings of a requester without those that are the crash window."""
+    out = new.leaves(source)
+    for start, end in terms.window:
+        pieces = []
+        for leaf in out:
+            low, high = max(leaf.iova, start), min(leaf.iova + leaf.size, end)
+            if low >= high or leaf.iova != leaf.target or not (leaf.read and leaf.write):
+                pieces.append(leaf)
+                continue
+            for first, last in ((leaf.iova, low), (high, leaf.iova + leaf.size)):
+                if first < last:
+                    pieces.append(Leaf(first, last - first, first, True, True))
+        out = pieces
+    return out
+
+
+def _window_problems(terms: Terms, source: int, new: Tables) -> list[str]:
+    pages = [page for start, end in terms.window for page in (*range(start, end, 2 << 20), end - PAGE)]
+    missing = [page for page in pages if new.translate(source, page) != (page, True, True)]
+    return [f"{source:04x}: the crash window lacks 0x{missing[0]:x} and {len(missing) - 1} other places"] if missing else []
+
+
 def scratch_page(terms: Terms, old: Tables, new: Tables) -> int | None:
     """Returns the page that scratch leads everything to, as the tables themselves say; None if none is mapped."""
     for source, entry in old.contexts.items():
@@ -86,8 +110,8 @@ def _quarantine_problems(terms: Terms, source: int, new: Tables, page: int | Non
     if terms.broken == "scratch":
         if page is None or new.translate(source, SAMPLE) != (page, True, True):
             out.append(f"{source:04x}: broken, and does not lead to the scratch page")
-    elif new.leaves(source):
-        out.append(f"{source:04x}: broken, and {len(new.leaves(source))} mappings are there")
+    elif _below_window(terms, source, new):
+        out.append(f"{source:04x}: broken, and {len(_below_window(terms, source, new))} mappings are there")
     return out
 
 
@@ -96,7 +120,7 @@ def _pass_through_problems(terms: Terms, source: int, new: Tables) -> list[str]:
     policy, walls, ram = terms.policy, terms.walls, terms.ram
     if policy == "scratch":
         return []  # its page is checked where requesters with tables are; here nothing can be said of "all"
-    leaves, out = new.leaves(source), []
+    leaves, out = _below_window(terms, source, new), []
     if policy == "block":
         return [f"{source:04x}: {len(leaves)} mappings, none expected under block"] if leaves else []
     for leaf in leaves:
@@ -148,7 +172,7 @@ def _requester_problems(terms: Terms, source: int, old: Tables, new: Tables, pag
     elif entry.kind == PASS_THROUGH:
         out += _pass_through_problems(terms, source, new)
     elif terms.policy != "scratch":
-        want, got = _expected(terms.policy, old.leaves(source), terms.walls), _merged(new.leaves(source))
+        want, got = _expected(terms.policy, old.leaves(source), terms.walls), _merged(_below_window(terms, source, new))
         if want != got:
             out.append(f"{source:04x}: {len(got)} mapped ranges, {len(want)} expected under {terms.policy}"
                        + _first_difference(want, got))
@@ -173,14 +197,14 @@ def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
     if page is not None and not _inside(page, terms.walls):
         out.append(f"the scratch page 0x{page:x} lies outside the crash region")
     for source in sorted(old.contexts):
-        out += _requester_problems(terms, source, old, new, page)
+        out += _requester_problems(terms, source, old, new, page) + _window_problems(terms, source, new)
     for source in sorted(terms.quarantined - {s & 0xFFFF for s in old.contexts}):
         out += _quarantine_problems(terms, source, new, page)
     for rid, pasid in sorted(old.rid_pasid.items()):
         if new.rid_pasid.get(rid, pasid) != pasid:
             out.append(f"{rid:04x}: requests without a PASID were PASID {pasid}, are {new.rid_pasid[rid]}")
     for source in sorted(set(new.contexts) - set(old.contexts) - terms.quarantined):
-        if new.contexts[source].kind == PASS_THROUGH or (terms.policy != "scratch" and new.leaves(source)):
+        if new.contexts[source].kind == PASS_THROUGH or (terms.policy != "scratch" and _below_window(terms, source, new)):
             out.append(f"{source:04x}: mapped now, absent before")
     if terms.policy == "scratch":
         out += _scratch_problems(terms, old, new, page)
@@ -203,7 +227,9 @@ def wrong_translations(terms: Terms, old: Tables, new: Tables, seen: dict[tuple[
     for (source, iova, target, _), times in seen.items():
         entry = old.contexts.get(old.named(source))
         was = old.translate(source, iova)
-        if entry is None or _quarantined(terms, source, entry.kind):
+        if _inside(iova, terms.window):
+            want = iova
+        elif entry is None or _quarantined(terms, source, entry.kind):
             want = page if terms.broken == "scratch" else None
         elif terms.policy == "scratch":
             want = page  # also for addresses that were never mapped: a device that reads zeros may ask for any

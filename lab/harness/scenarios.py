@@ -18,6 +18,10 @@ CHOICES = {
     "pause": ("monitor", "signal"),
     "la57": (True, False),
     "cofferdam": (True, False),
+    "way": ("crash", "ordinary"),
+    "disk": ("direct", "iommu"),
+    "window": (True, False),
+    "raised": (True, False),
     "broken": ("block", "scratch"),
     "plant": ("", *CASES),
     "qemu": ("", "backports"),
@@ -49,6 +53,10 @@ class Scenario:
     cofferdam: bool
     policy: str
     broken: str
+    window: bool
+    raised: bool
+    way: str
+    disk: str
     plant: str
     wrap: str
     dma_seconds: float
@@ -132,7 +140,7 @@ def unmodified(scenario: Scenario) -> Scenario:
 
 def machine_key(scenario: Scenario) -> tuple:
     """Returns what two scenarios have in common when they are the same crash without Cofferdam."""
-    ours = ("name", "about", "title", "sets", "cofferdam", "policy", "broken", "wrap", "expect", "expected")
+    ours = ("name", "about", "title", "sets", "cofferdam", "policy", "broken", "window", "raised", "wrap", "expect", "expected")
     return tuple(str(getattr(scenario, one.name)) for one in fields(Scenario) if one.name not in ours)
 
 

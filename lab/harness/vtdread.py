@@ -300,6 +300,11 @@ class Tables:
         kinds = {entry.kind for entry in self.contexts.values()}
         return "scalable, first stage" if FIRST in kinds else "scalable, second stage"
 
+    def add_identity(self, sources: list[int]) -> None:
+        """Says that requesters were not translated at all: the unit was off."""
+        for source in sources:
+            self.contexts[source] = Context(source, PASS_THROUGH, 0, 0, 0, False, 0)
+
     def passes_through(self) -> bool:
         """Tells whether some requester could write everything."""
         return any(entry.kind == PASS_THROUGH for entry in self.contexts.values())

@@ -99,3 +99,27 @@ def test_scalable():
     check("scalable: a writable page", wrong(leaves=LEAVES), 2)
     check("scalable: faults left on", wrong(flags=0), 2)
     check("scalable: another domain id", wrong(domain=9), 2)
+
+
+def test_window():
+    """The crash window: identity of the capture kernel's memory, over the policy, for everybody."""
+    old = tables(0x1000, 0x10000, LEAVES)
+    window = ((0x150000, 0x158000),)
+    identity = [(page, page | RW) for page in range(0x150000, 0x158000, 0x1000)]
+
+    def wrong(leaves):
+        terms = Terms("freeze", [POOL], [], window=window)
+        return len(policycheck.problems(terms, old, new(leaves)))
+
+    check("window: there, over a right freeze", wrong(FROZEN + identity), 0)
+    check("window: a page is missing", wrong(FROZEN + identity[:-1]), 1)
+    check("window: read-only", wrong(FROZEN + [(i, e & ~W) for i, e in identity]), 2)
+    check("window: wider than it may be", wrong(FROZEN + identity + [(0x158000, 0x158000 | RW)]), 1)
+    check("window: not asked for", len(problems("freeze", old, new(FROZEN + identity))), 1)
+    off = Tables(lambda address, length: None, 0)
+    off.add_identity([0x18])
+    everything = [(page, page | R) for page in range(0, 0x100000, 0x1000)]
+    terms = Terms("freeze", [POOL], [(0, 0x100000)])
+    check("raised: identity, read-only", policycheck.problems(terms, off, new(everything)), [])
+    check("raised: a page is missing", len(policycheck.problems(terms, off, new(everything[:-1]))), 1)
+    check("raised: writable", len(policycheck.problems(terms, off, new([(i, e | W) for i, e in everything[:1]]))) > 0, True)
