@@ -107,6 +107,9 @@ static dam_err stop_queue(struct vtd_unit *unit, bool *dropped)
     err = vtd_set_queue_enable(unit, false);
     if (err != DAM_E_TIMEOUT)
         return err;
+    uint64_t gsts;
+    if (!read_reg(unit, VTD_GSTS_REG, 4, &gsts) && !dam_bits_get(gsts, VTD_G_QIE))
+        return DAM_OK; // late, but off; turned on again, it would fetch all of the old descriptors once more
     // The unit refuses: it must not find the request later.
     dam_err again = vtd_set_queue_enable(unit, true);
     (void)again;
