@@ -29,7 +29,7 @@ static dam_err switch_contexts(struct dam_takeover *t, struct unit *unit)
 static dam_err prepare_unit(struct dam_takeover *t, struct unit *unit)
 {
     struct vtd_unit *vtd = &unit->vtd;
-    dam_err err = vtd_mask_fault_event(vtd);
+    dam_err err = vtd_mask_events(vtd);
     if (!err)
         err = vtd_flush_write_buffer(vtd);
     if (!err)
@@ -68,9 +68,11 @@ static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
     err = switch_unit(t, unit);
     if (!err)
         err = takeover_commit_interrupts(unit);
-    if (!err)
-        unit->status = DAM_UNIT_TAKEN;
-    return err;
+    if (err)
+        return err;
+    unit->status = DAM_UNIT_TAKEN;
+    takeover_commit_state(t, unit);
+    return DAM_OK;
 }
 
 // A unit that translates, and still does so by the old tables, because they or it were not to be handled.

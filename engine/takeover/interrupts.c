@@ -23,6 +23,10 @@ struct irq_copy {
     uint32_t masked;
 };
 
+// So many entries are told one by one; of more, every source is the same one, so that they fold together and
+// leave room in the note.
+#define MAX_TOLD 16u
+
 static void report_irte(const struct irq_copy *c, uint16_t code, uint32_t index, struct vtd_irte e)
 {
     struct dam_finding f = {
@@ -30,7 +34,7 @@ static void report_irte(const struct irq_copy *c, uint16_t code, uint32_t index,
         .level = 255,
         .unit = c->unit->index,
         .segment = c->unit->segment,
-        .rid = (uint16_t)dam_bits_get(e.w[1], VTD_IRTE_SID),
+        .rid = c->unit->irq_silenced < MAX_TOLD ? (uint16_t)dam_bits_get(e.w[1], VTD_IRTE_SID) : 0,
         .index = (uint16_t)index,
         .address = (c->unit->before.irta & dam_bits_mask(VTD_IRTA_ADDRESS)) + index * sizeof(e),
         .raw = e.w[0],

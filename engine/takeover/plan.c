@@ -25,7 +25,7 @@ static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
     if (!err) {
         unit->did_owner = record;
         unit->did_next = dids - 1;
-        err = dam_arena_pages(t->pool, 2, &unit->queue_pages);
+        err = dam_arena_pages(t->pool, 3, &unit->queue_pages);
     }
     if (err)
         return err;

@@ -100,9 +100,9 @@ struct unit {
     uint64_t *copied[VTD_HALVES], *planned[VTD_HALVES];
     uint64_t *silence; // a context table that refuses everything and reports nothing; NULL: not needed yet
     struct refuge refuge;
-    uint16_t *did_owner; // by domain id, vtd_domain_ids() of them
-    uint32_t did_next;   // ids above it are taken
-    void *queue_pages;
+    uint16_t *did_owner;   // by domain id, vtd_domain_ids() of them
+    uint32_t did_next;     // ids above it are taken
+    void *queue_pages;     // invalidation queue, status of its wait descriptors, page request queue
     uint64_t irta;         // of our interrupt remapping table, as the register has it; 0: none
     uint32_t irq_entries;  // present in the old one
     uint32_t irq_silenced; // of these, taken out of ours
@@ -246,8 +246,10 @@ DAM_MUST_CHECK dam_err takeover_choose_did(struct dam_takeover *t, struct unit *
 void takeover_plan_interrupts(struct dam_takeover *t, struct unit *unit);
 DAM_MUST_CHECK dam_err takeover_commit_interrupts(struct unit *unit);
 
-// Findings about what the old kernel left in a unit's registers (state.c).
+// What the old kernel left in a unit's registers (state.c): findings; and what is done about it once the unit
+// is ours.
 void takeover_report_state(struct dam_takeover *t, const struct unit *unit);
+void takeover_commit_state(struct dam_takeover *t, struct unit *unit);
 
 // Switches ATS off in the devices whose units refuse translated requests now (ats.c). Nothing depends on it.
 void takeover_switch_ats_off(struct dam_takeover *t);

@@ -84,6 +84,11 @@ enum dam_severity {
       "requests left in the old invalidation queue were dropped (address: IQH, raw: IQT)")                   \
     X(DAM_F_QUEUE_STUCK, 93, DAM_ERROR,                                                                      \
       "no invalidation interface could be had: unit left alone (address: register, raw)")                    \
+    X(DAM_F_FAULT, 94, DAM_INFO,                                                                             \
+      "fault that the old kernel left (address: record; index: reason; raw: its high half)")                 \
+    X(DAM_F_FAULT_LOG, 95, DAM_WARN, "faults were logged into memory: switched off (raw: AFLOG)")            \
+    X(DAM_F_PAGE_QUEUE, 96, DAM_WARN,                                                                        \
+      "page requests were written into memory: led into the pool (raw: PQA)")                                \
     X(DAM_F_IRT_POINTER, 97, DAM_ERROR,                                                                      \
       "interrupt remapping table outside known memory: silenced (raw: IRTA)")                                \
     X(DAM_F_IRT_KEPT, 98, DAM_WARN,                                                                          \
@@ -94,6 +99,7 @@ enum dam_severity {
       "interrupt entry that is no device's (SMI, NMI, INIT, vector): silenced")                              \
     X(DAM_F_IRTE_POSTED, 101, DAM_WARN, "interrupt entry that posts into old memory: silenced (index, raw)") \
     X(DAM_F_IRTE_MASKED, 102, DAM_INFO, "interrupts masked as cofferdam.irq=mask says (raw: how many)")      \
+    X(DAM_F_STATE_LEFT, 103, DAM_WARN, "faults or page requests could not be put in order (raw: error)")     \
     /* 110-129: hiding, crash window, raising */                                                             \
     X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \
       "ATS cannot be switched off in the device: no way to its registers (raw: error)")                      \

@@ -14,6 +14,7 @@
 #define FAKE_MAX_REGIONS 16
 #define FAKE_MAX_WRITES  4096
 #define FAKE_MAX_PCI     64
+#define FAKE_RECORDS     8     // fault records at most
 #define FAKE_REGISTERS   0x300 // bytes of a unit's register set that are modelled
 
 // What a unit can be told never to finish.
@@ -28,6 +29,7 @@
 #define FAKE_STUCK_QIE    (1u << 8) // QIES never goes off
 #define FAKE_STUCK_FSTS   (1u << 9) // error bits do not go away
 #define FAKE_STUCK_SIRTP  (1u << 10)
+#define FAKE_STUCK_EAFL   (1u << 12) // the fault log stays on
 #define FAKE_STUCK_IEC    (1u << 11) // a flush of interrupt entries never ends
 
 // Memory of the machine. Host memory belongs to the caller.
@@ -88,11 +90,15 @@ struct fake_unit {
 
     // Registers.
     uint32_t gsts, fsts, fectl, pmen;
+    uint32_t iectl, pectl, prs;
+    uint64_t record[FAKE_RECORDS][2]; // fault records
+    uint64_t aflog, pqh, pqt, pqa;
     uint64_t rtaddr, ccmd, iva, iotlb, iqh, iqt, iqa, iqercd, irta;
 
     // Inside.
     uint64_t root;         // latched by SRTP
     uint64_t queue;        // latched IQA
+    unsigned next_record;  // fault record to be filled next
     uint64_t irta_latched; // by SIRTP
     bool irte_stale;       // the table was changed, and the cache not flushed since
     uint64_t (*irtes)[2];  // interrupt entry cache; NULL: nothing was ever cached
@@ -116,6 +122,8 @@ struct fake_unit {
     uint64_t faults_recorded; // faults that hardware would have written down (FPD off)
     uint64_t faults_silent;
     uint64_t fault_events; // interrupts: recorded while FECTL.IM was 0
+    uint64_t page_events;  // interrupts: page requests while PECTL.IM was 0
+    uint64_t log_writes;   // faults that went to the advanced fault log
     unsigned context_global, context_domain, context_device;
     unsigned iotlb_global, iotlb_domain, iotlb_page;
     unsigned pasid_global;           // PASID cache flushed whole
@@ -246,6 +254,9 @@ bool fake_ats_on(const struct fake_pci *f);
 // What a DMA of the device does right now: by its own TLB and translated requests while ATS is on.
 struct fake_dma_result fake_ats_dma(struct fake_vtd *fake, unsigned unit, struct fake_pci *f, uint64_t iova,
                                     bool write);
+// A device asks for a page: what the unit writes for it.
+void fake_page_request(struct fake_vtd *fake, unsigned unit);
+
 // What becomes of an interrupt request of source `sid` for entry `index`, with interrupt remapping on;
 // through the unit's cache, which it fills.
 struct fake_irq_result fake_irq(struct fake_vtd *fake, unsigned unit, unsigned sid, unsigned index);
@@ -283,6 +294,11 @@ void fake_invalidate_context(struct fake_unit *unit, unsigned granularity, unsig
 void fake_invalidate_pasids(struct fake_unit *unit, unsigned granularity, unsigned did, unsigned pasid);
 void fake_invalidate_iotlb(struct fake_unit *unit, unsigned granularity, unsigned did, uint64_t address,
                            unsigned address_mask, bool drain_writes, bool drain_reads);
+// A fault that is to be told; the halves of its record, without F.
+void fake_record_fault(struct fake_vtd *fake, struct fake_unit *unit, uint64_t low, uint64_t high);
+unsigned fake_fault_width(struct fake_unit *unit, uint16_t offset); // 0: none of these registers
+uint64_t fake_fault_read(struct fake_unit *unit, uint16_t offset);
+void fake_fault_write(struct fake_vtd *fake, struct fake_unit *unit, uint16_t offset, uint64_t value);
 void fake_invalidate_irtes(struct fake_unit *unit, bool one, unsigned index, unsigned index_mask);
 // Fetches and obeys descriptors from IQH up to IQT, at most so many.
 void fake_queue_run(struct fake_vtd *fake, unsigned unit, unsigned most);

@@ -235,9 +235,14 @@ void fake_fault(struct fake_unit *unit, enum naive_reason reason, bool fpd)
         unit->fault_events++;
 }
 
-static struct fake_dma_result refused(struct fake_unit *unit, enum naive_reason reason, bool fpd)
+// A DMA that is refused; `what`: page address, requester and direction as a fault record has them.
+static struct fake_dma_result refused(struct fake_vtd *fake, struct fake_unit *unit, const uint64_t *what,
+                                      enum naive_reason reason, bool fpd)
 {
+    uint64_t told = unit->faults_recorded;
     fake_fault(unit, reason, fpd);
+    if (unit->faults_recorded != told)
+        fake_record_fault(fake, unit, what[0], what[1] | (uint64_t)reason << 32);
     return (struct fake_dma_result){.reason = reason};
 }
 
@@ -292,9 +297,10 @@ struct fake_dma_result fake_dma_pasid(struct fake_vtd *fake, unsigned number, un
         return (struct fake_dma_result){.ok = true, .untranslated = true, .pa = iova};
     if (write && iova >> 20 == 0xFEE)
         return (struct fake_dma_result){.reason = NAIVE_INTERRUPT};
+    const uint64_t what[2] = {iova & ~0xFFFull, (rid & 0xFFFF) | (uint64_t)!write << 62};
     struct naive_context context = context_of(fake, number, rid & 0xFFFF, pasid);
     if (context.reason != NAIVE_OK)
-        return refused(unit, context.reason, context.fpd);
+        return refused(fake, unit, what, context.reason, context.fpd);
 
     struct fake_tlb_entry *e = tlb_slot(unit, context.did, context.pasid, iova >> 12);
     bool first = context.stage == 1 || context.stage == 3;
@@ -304,14 +310,14 @@ struct fake_dma_result fake_dma_pasid(struct fake_vtd *fake, unsigned number, un
         // Hardware may walk anew before it refuses; one that does not is the harder case. For the first stage
         // it has to, to mark what is written for the first time.
         if (!first)
-            return refused(unit, write ? NAIVE_NO_WRITE : NAIVE_NO_READ, context.fpd);
+            return refused(fake, unit, what, write ? NAIVE_NO_WRITE : NAIVE_NO_READ, context.fpd);
     }
     struct naive_vtd hw = fake_vtd_naive(fake, number);
     hw.write64 = walk_write64;
     bool r = false, w = false;
     struct naive_result result = naive_vtd_walk(&hw, &context, iova, write, &r, &w);
     if (!result.ok)
-        return refused(unit, result.reason, context.fpd);
+        return refused(fake, unit, what, result.reason, context.fpd);
     *e = (struct fake_tlb_entry){.page = iova >> 12,
                                  .pa = result.pa & ~0xFFFull,
                                  .did = context.did,

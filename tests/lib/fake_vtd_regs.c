@@ -6,6 +6,7 @@
 #define TE    (1u << 31)
 #define SRTP  (1u << 30)
 #define SFL   (1u << 29)
+#define EAFL  (1u << 28)
 #define WBF   (1u << 27)
 #define QIE   (1u << 26)
 #define IRE   (1u << 25)
@@ -75,7 +76,7 @@ static uint64_t read_iotlb(struct fake_unit *unit)
 }
 
 // Width of a register that the model has, 0 for what it has not.
-static unsigned width_of(const struct fake_unit *unit, uint16_t offset)
+static unsigned width_of(struct fake_unit *unit, uint16_t offset)
 {
     switch (offset) {
     case CAP:
@@ -101,7 +102,7 @@ static unsigned width_of(const struct fake_unit *unit, uint16_t offset)
     default:
         if (offset == iotlb_base(unit) || offset == iotlb_base(unit) + 8)
             return 8;
-        return 0;
+        return fake_fault_width(unit, offset);
     }
 }
 
@@ -167,7 +168,7 @@ dam_err fake_unit_read(struct fake_vtd *fake, unsigned number, uint16_t offset, 
         if (offset == iotlb_base(unit) + 8)
             *value = read_iotlb(unit);
         else
-            *value = 0;
+            *value = fake_fault_read(unit, offset);
     }
     return DAM_OK;
 }
@@ -233,7 +234,7 @@ static void set_queue(struct fake_vtd *fake, struct fake_unit *unit, bool on)
 
 static void write_gcmd(struct fake_vtd *fake, struct fake_unit *unit, uint32_t value)
 {
-    const uint32_t lasting = TE | QIE | IRE | CFI;
+    const uint32_t lasting = TE | EAFL | QIE | IRE | CFI;
     uint32_t changed = (value ^ unit->gsts) & lasting;
     uint32_t commands = changed | (value & (SRTP | SFL | WBF | SIRTP));
     if (unit->pending_set | unit->pending_clear)
@@ -263,7 +264,7 @@ static void write_gcmd(struct fake_vtd *fake, struct fake_unit *unit, uint32_t v
     }
     if (changed & QIE)
         set_queue(fake, unit, value & QIE);
-    changed &= ~QIE;
+    changed &= ~(QIE | (unit->stuck & FAKE_STUCK_EAFL ? EAFL : 0));
     unit->ires_off += changed & IRE & ~value ? 1 : 0;
     unit->pending_set |= changed & value;
     unit->pending_clear |= changed & ~value;
@@ -372,7 +373,7 @@ dam_err fake_unit_write(struct fake_vtd *fake, unsigned number, uint16_t offset,
         else if (offset == iotlb_base(unit) + 8)
             write_iotlb(fake, unit, value);
         else
-            fake_violation(fake, "write to register %#x, which is read-only or not known", offset);
+            fake_fault_write(fake, unit, offset, value);
     }
     return DAM_OK;
 }

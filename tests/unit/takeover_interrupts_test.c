@@ -246,8 +246,14 @@ static void extended_mode(void **state)
 static void all_garbage(void **state)
 {
     (void)state;
+    // Every source is another one.
     memset(entry(0), 0xFF, 1 << 20);
+    for (unsigned i = 0; i < 65536; i++)
+        entry(i)[1] = i;
     take_over(65536);
+    uint32_t count;
+    assert_non_null(machine_section(&m, DAM_SECTION_FINDINGS, &count));
+    assert_in_range(count, 16, 30);
     for (unsigned i = 0; i < 65536; i += 97)
         refused(NIC, i);
     assert_int_equal(unit_note()->irq_entries, 65536);

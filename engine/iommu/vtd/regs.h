@@ -52,6 +52,7 @@
 #define VTD_GSTS_REG 0x1C
 #define VTD_G_TE     31, 31 // translation enable
 #define VTD_G_SRTP   30, 30 // set root table pointer; one-shot
+#define VTD_G_EAFL   28, 28 // advanced fault logging: into memory
 #define VTD_G_WBF    27, 27 // write buffer flush; one-shot
 #define VTD_G_QIE    26, 26 // queued invalidation enable
 #define VTD_G_IRE    25, 25 // interrupt remapping enable
@@ -84,13 +85,25 @@
 #define VTD_FSTS_REG 0x34
 #define VTD_FSTS_PFO 0, 0
 #define VTD_FSTS_PPF 1, 1
+#define VTD_FSTS_AFO 2, 2
+#define VTD_FSTS_APF 3, 3
 #define VTD_FSTS_IQE 4, 4
 #define VTD_FSTS_ICE 5, 5
 #define VTD_FSTS_ITE 6, 6
+#define VTD_FSTS_PRO 7, 7
+#define VTD_FSTS_FRI 15, 8 // the record that was first
 
 // 11.4.7.2 Fault Event Control Register, 32 bits, RW
 #define VTD_FECTL_REG 0x38
-#define VTD_FECTL_IM  31, 31
+#define VTD_FECTL_IM  31, 31 // at the same place in IECTL and PECTL
+
+// 11.4.7.7 Advanced Fault Log Register, 64 bits
+#define VTD_AFLOG_REG 0x58
+
+// 11.4.7.6 Fault Recording Registers, 128 bits each; low half: page address, or interrupt index in 63:48
+#define VTD_FAULT_F   63, 63 // of the high half; RW1C
+#define VTD_FAULT_FR  39, 32 // reason
+#define VTD_FAULT_SID 15, 0
 
 // 11.4.8.1 Protected Memory Enable Register, 32 bits
 #define VTD_PMEN_REG 0x64
@@ -104,6 +117,19 @@
 #define VTD_IQA_IQA 63, 12
 #define VTD_IQA_DW  11, 11 // 256-bit descriptors
 #define VTD_IQA_QS  2, 0   // 2^QS pages
+
+// 11.4.9.6 Invalidation Event Control Register, 32 bits
+#define VTD_IECTL_REG 0xA0
+
+// 11.4.11 Page Request Queue Head, Tail, Address, 64 bits; Status (RW1C) and Event Control, 32 bits
+#define VTD_PQH_REG   0xC0
+#define VTD_PQT_REG   0xC8
+#define VTD_PQA_REG   0xD0
+#define VTD_PQA_PQA   63, 12
+#define VTD_PRS_REG   0xDC
+#define VTD_PRS_PPR   0, 0
+#define VTD_PRS_PRO   1, 1
+#define VTD_PECTL_REG 0xE0
 
 // 11.4.10.1 Interrupt Remapping Table Address Register, 64 bits, RW
 #define VTD_IRTA_REG     0xB8

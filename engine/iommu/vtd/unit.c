@@ -126,12 +126,11 @@ dam_err vtd_flush_write_buffer(struct vtd_unit *unit)
     return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, dam_bits_mask(VTD_G_WBF), 0);
 }
 
-dam_err vtd_mask_fault_event(struct vtd_unit *unit)
+dam_err vtd_stop_fault_log(struct vtd_unit *unit)
 {
-    dam_err err = write_reg(unit, VTD_FECTL_REG, 4, dam_bits_mask(VTD_FECTL_IM));
-    uint64_t back;
-    // Reading back pushes the write out before anything can fault.
-    return err ? err : read_reg(unit, VTD_FECTL_REG, 4, &back);
+    const uint32_t bit = (uint32_t)dam_bits_mask(VTD_G_EAFL);
+    dam_err err = command(unit, 0, bit);
+    return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, bit, 0);
 }
 
 dam_err vtd_set_root(struct vtd_unit *unit, dam_pa root_table, uint64_t ttm)

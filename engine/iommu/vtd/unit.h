@@ -52,8 +52,8 @@ uint8_t vtd_large_levels(const struct vtd_unit *unit);
 // ---- commands (11.4.4): each writes GCMD once, with everything else kept, and waits for GSTS ------------
 // Flushes the chipset's write buffer if the unit needs that (RWBF); else does nothing.
 DAM_MUST_CHECK dam_err vtd_flush_write_buffer(struct vtd_unit *unit);
-// Masks the fault event interrupt and leaves the records as they are.
-DAM_MUST_CHECK dam_err vtd_mask_fault_event(struct vtd_unit *unit);
+// Turns the advanced fault log off (EAFL): faults go to the records again.
+DAM_MUST_CHECK dam_err vtd_stop_fault_log(struct vtd_unit *unit);
 // Points the unit at another root table of the same mode (11.4.5; 6.6 "Set Root Table Pointer Operation").
 DAM_MUST_CHECK dam_err vtd_set_root(struct vtd_unit *unit, dam_pa root_table, uint64_t ttm);
 // Points the unit at another interrupt remapping table; its cache still has the old entries.
@@ -63,6 +63,25 @@ DAM_MUST_CHECK dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on);
 // Waits for (register & mask) == want and remembers where a wait failed.
 DAM_MUST_CHECK dam_err vtd_wait(struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t mask,
                                 uint64_t want);
+
+// ---- faults and events (chapter 7; faults.c) -------------------------------------------------------------
+struct vtd_fault {
+    uint64_t low, high; // VTD_FAULT_*
+};
+// Masks the interrupts of faults, completed invalidations and page requests; leaves what they are about.
+DAM_MUST_CHECK dam_err vtd_mask_events(struct vtd_unit *unit);
+// How many fault records there are: 1 to 256, less those beyond the first page of registers.
+unsigned vtd_fault_records(const struct vtd_unit *unit);
+DAM_MUST_CHECK dam_err vtd_fault_record(const struct vtd_unit *unit, unsigned n, struct vtd_fault *out);
+// Forgets all records and their status; errors of the invalidation queue are not touched.
+DAM_MUST_CHECK dam_err vtd_clear_faults(struct vtd_unit *unit);
+// Where the advanced fault log lies (AFLOG).
+DAM_MUST_CHECK dam_err vtd_fault_log(const struct vtd_unit *unit, uint64_t *aflog);
+// The address of the page request queue (PQA); 0: none.
+DAM_MUST_CHECK dam_err vtd_page_request_queue(const struct vtd_unit *unit, uint64_t *pqa);
+// Lets the unit write page requests to one page of the pool. Nobody answers them: when the page is full, the
+// unit refuses further ones by itself (7.5.2).
+DAM_MUST_CHECK dam_err vtd_move_page_requests(struct vtd_unit *unit, dam_pa page);
 
 // ---- invalidation (6.5) ---------------------------------------------------------------------------------
 // Takes the invalidation interface over: a queue that runs is emptied and replaced by one in `queue_pages`,
