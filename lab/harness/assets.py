@@ -19,6 +19,7 @@ PRIMARY_MODULES = {
     "hda": ["snd-hda-codec-generic", "snd-hda-intel"],
     "rtl8139": ["8139cp"],
     "e1000e": ["e1000e"],
+    "ats": ["virtio-pci", "virtio-net"],
     "nvme": ["nvme"],
     "uhci": ["uhci-hcd", "usbhid", "hid-generic", "evdev"],
     "ehci": ["ehci-pci", "usbhid", "hid-generic", "evdev"],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import assets, dump, guest, packages
 from .paths import RUNS, LabError
+from .pcie import ats_enabled
 from .plant import plant
 from .planter import Planted, Planter, requester_ids
 from .qemu import DEVICES, FIRMWARE_OVMF, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
@@ -52,6 +53,7 @@ class Record:
     trace: TraceReader | None = None
     planted: Planted | None = None
     rids: dict[str, int] = field(default_factory=dict)  # requester ids by QEMU's ids of the devices
+    ats_on: list[str] | None = None  # functions with ATS on at the hand-over; None where nobody looked
     sampled: list[str] = field(default_factory=list)  # trace streams that stormed and were heard in parts
 
     def close(self) -> None:
@@ -202,7 +204,7 @@ class Crash:
         machine, traffic = None, None
         try:
             nets = sum("netdev" in a for d in self.scenario.devices for a in DEVICES[d] if a == "-netdev")
-            machine = Machine(self.argv, memory, self.record.folder / "qemu.log", 2 if nets else 0,
+            machine = Machine(self.argv, memory, self.record.folder / "qemu.log", 3 if nets else 0,
                               packages.qemu(self.scenario.qemu)[1])
             self.record.trace = TraceReader(machine.trace_fd)
             self.record.trace.start()
@@ -287,6 +289,10 @@ class Crash:
         if not self._hand_over():
             return
         self._settle()
+        if "ats" in self.scenario.devices:
+            self._held(machine, True)
+            record.ats_on = ats_enabled(machine.physical())
+            self._held(machine, False)
         record.before = self._picture(machine)
         record.hand_over = record.paused[-1][0]
         self.progress("hand-over; picture of memory taken; the capture kernel dumps")

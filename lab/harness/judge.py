@@ -18,6 +18,8 @@ TEXTS = {
     "dump_has_panic": "makedumpfile --dump-dmesg gives the panic",
     "note_readable": "cofferdam log reads the note from the dump",
     "note_agrees": "the note agrees with what was seen from outside",
+    "ats_on": "functions with ATS on at the hand-over",
+    "ats_switched_off": "the note names a requester whose ATS was switched off",
     "stop": "stop code in the note",
     "bad_words": "words on the command line that the note calls bad",
     "took_over": "the stage replaced the root table",

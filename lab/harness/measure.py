@@ -157,6 +157,7 @@ def _note_figures(view: View, note: dict | None) -> dict:
         summary = note["summary"]
         out = {"stop": str(summary["stop"]), "bad_words": str(summary["bad_words"]),
                "us_stage": max(summary["us_since_entry"].values(), default=0)}
+        out["ats_switched_off"] = any("ats-off" in one["flags"] for one in note["requesters"])
         if view.judged and view.took_over:
             out["note_disagrees"] = _disagreements(view, note)
             out["note_agrees"] = not out["note_disagrees"]
@@ -224,6 +225,8 @@ def figures(scenario: Scenario, record: Record) -> dict:
         out["table_mode"] = view.old.mode()
     out["took_over"] = view.took_over
     out["next_kernel_up"] = record.guest_status == 0
+    if record.ats_on is not None:
+        out["ats_on"], out["ats_devices"] = len(record.ats_on), record.ats_on
     if record.planted:
         out["planted"] = [f"0x{a:x}: 0x{old:x} became 0x{new:x}" for a, old, new in record.planted.changes[:8]]
         out["planted"] += [f"register 0x{at:x}: 0x{value:x}" for at, value in record.planted.registers]

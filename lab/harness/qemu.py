@@ -27,6 +27,8 @@ DEVICES = {
     "hda": ["-audiodev", "none,id=a0", "-device", "intel-hda,id=hda", "-device", "hda-duplex,audiodev=a0"],
     "rtl8139": ["-netdev", "dgram,id=n0,local.type=fd,local.str={net0}", "-device", "rtl8139,id=rtl8139,netdev=n0,romfile="],
     "e1000e": ["-netdev", "dgram,id=n1,local.type=fd,local.str={net1}", "-device", "e1000e,id=e1000e,netdev=n1,romfile="],
+    "ats": ["-device", "pcie-root-port,id=ats,chassis=7", "-netdev", "dgram,id=n2,local.type=fd,local.str={net2}",
+            "-device", "virtio-net-pci,bus=ats,netdev=n2,ats=on,iommu_platform=on,disable-legacy=on,romfile="],
     "nvme": ["-drive", "if=none,id=nv0,format=raw,file={nvme},cache=unsafe,throttling.bps-read=20000",
              "-device", "nvme,drive=nv0,serial=lab"],
     "uhci": ["-device", "piix3-usb-uhci,id=uhci", "-device", "usb-tablet,bus=uhci.0"],
