@@ -171,14 +171,15 @@ def _note_figures(view: View, note: dict | None) -> dict:
 
 
 def _findings_about(planted: Planted, read: Read, findings: list[dict]) -> list[str]:
-    """Returns the findings that name a planted place, and the value that is there."""
-    places = {address & -8 for address, _, _ in planted.changes}
+    """Returns the findings that name a planted place and the value that was put there, or is there at hand-over."""
+    put = {address: value for address, _, value in planted.changes}
     values = {value for _, value in planted.registers}
     out = []
     for one in findings:
         address, raw = int(one["address"], 16), int(one["raw"], 16)
-        there = [int.from_bytes(read(address + at, 8) or b"", "little") for at in (0, 8)]
-        if (raw in there and {address & -8, address + 8 & -8} & places) or (raw and raw in values):
+        words = [address & -8, (address & -8) + 8]  # an entry of a root or context table has two
+        there = {int.from_bytes(read(at, 8) or b"", "little") for at in words} | {put.get(at) for at in words}
+        if (raw in there and any(at in put for at in words)) or (raw and raw in values):
             out.append(f"{one['code']} {one['text']} ({one['address']}, {one['raw']})")
     return out
 
