@@ -14,7 +14,7 @@ from . import assets, dump, guest, packages
 from .paths import RUNS, LabError
 from .pcie import ats_enabled
 from .plant import plant
-from .planter import Planted, Planter, requester_ids
+from .planter import REGISTERS, Planted, Planter, requester_ids
 from .qemu import DEVICES, FIRMWARE_OVMF, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
 from .scenarios import Scenario
 from .serial import SerialReader
@@ -31,6 +31,8 @@ MAX_FRAMES = 20 * 600
 FIRST_LINES = r"early console in|\bLinux version "  # of the capture kernel
 DISK_WAYS = {"direct": "", "iommu": ",iommu_platform=on,disable-legacy=on"}
 END_LINES = {"crash": dump.PANIC_LINE, "ordinary": r"Starting new kernel"}
+UNIT = {"gsts": (0x1C, "w"), "rtaddr": (0x20, "g"), "fsts": (0x34, "w"), "fectl": (0x38, "w"), "iqh": (0x80, "g"),
+        "iqt": (0x88, "g"), "iqa": (0x90, "g"), "irta": (0xB8, "g")}
 UNEXPECTED = {"failed": r"LAB: failed: (.*)", "panic": r"Kernel panic - not syncing: (.*)"}
 
 
@@ -52,6 +54,7 @@ class Record:
     lines: list[tuple[float, str]] = field(default_factory=list)
     trace: TraceReader | None = None
     planted: Planted | None = None
+    registers: dict[str, int] = field(default_factory=dict)  # of the IOMMU, at hand-over
     rids: dict[str, int] = field(default_factory=dict)  # requester ids by QEMU's ids of the devices
     ats_on: list[str] | None = None  # functions with ATS on at the hand-over; None where nobody looked
     sampled: list[str] = field(default_factory=list)  # trace streams that stormed and were heard in parts
@@ -346,6 +349,8 @@ class Crash:
 
     def _picture(self, machine: Machine) -> GuestMemory:
         """Pauses the machine, copies its memory, lets it run on; the pause is not counted in any figure."""
+        if self.record.before is None and self.scenario.iommu:
+            self.record.registers = machine.registers(REGISTERS, UNIT)  # before a signal makes the monitor deaf
         start = time.time()
         machine.hold(self.scenario.pause)
         copy = machine.memory.copy()

@@ -10,6 +10,7 @@ TEXTS = {
     "faults_after_hand_over": "IOMMU faults recorded after the hand-over",
     "translation_off_after_s": "seconds with translation off after the hand-over",
     "next_kernel_up": "the next kernel is up, and reads its disk",
+    "unit_is_ours": "root table, queue and interrupt table lie outside old memory, the queue is empty, faults are masked",
     "plant_found": "a finding in the note names the broken place and its value",
     "translation_off_s": "seconds with translation off",
     "tables_follow_policy": "the new tables are policy(old tables), read independently",
@@ -63,6 +64,7 @@ def details(key: str, figures: dict) -> list[str]:
         "dump_complete": [figures.get("dump_problem", ""), figures.get("problem", "")],
         "note_readable": [figures.get("note_problem", "")],
         "note_agrees": figures.get("note_disagrees", []),
+        "unit_is_ours": figures.get("unit_problems", []),
         "took_over": [figures.get("hand_over", "")],
     }
     return [line for line in extra.get(key, []) if line]

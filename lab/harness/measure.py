@@ -184,6 +184,27 @@ def _findings_about(planted: Planted, read: Read, findings: list[dict]) -> list[
     return out
 
 
+def _unit_problems(registers: dict[str, int], walls: list[Span], root: int) -> list[str]:
+    """What of the unit still leans on the dead kernel at hand-over."""
+    on = {name: bool(registers["gsts"] >> bit & 1) for name, bit in (("TES", 31), ("QIES", 26), ("IRES", 25))}
+    wrong = []
+    for used, name in ((True, "rtaddr"), (on["QIES"], "iqa"), (on["IRES"], "irta")):
+        address = registers[name] & ADDRESS
+        if used and not any(start <= address < end for start, end in walls):
+            wrong.append(f"{name} 0x{registers[name]:x} lies in old memory")
+    if not on["TES"]:
+        wrong.append("translation is off")
+    if registers["rtaddr"] & ADDRESS != root:
+        wrong.append(f"rtaddr reads 0x{registers['rtaddr']:x}, in use is 0x{root:x}")
+    if registers["iqh"] != registers["iqt"]:
+        wrong.append(f"the queue is not empty: head 0x{registers['iqh']:x}, tail 0x{registers['iqt']:x}")
+    if registers["fsts"] & 0x70:
+        wrong.append(f"queue errors are left: fsts 0x{registers['fsts']:x}")
+    if not registers["fectl"] >> 31:
+        wrong.append("the fault interrupt is not masked")
+    return wrong
+
+
 def _disagreements(view: View, note: dict) -> list[str]:
     unit, out = note["units"][0], []
     before, after = (int(unit[when]["rtaddr"], 16) for when in ("before", "after"))
@@ -225,6 +246,11 @@ def figures(scenario: Scenario, record: Record) -> dict:
         out["old_mapped_ranges"] = sum(len(view.old.leaves(s)) for s in view.old.contexts)
         out["table_mode"] = view.old.mode()
     out["took_over"] = view.took_over
+    if record.registers:
+        out["registers"] = {name: f"0x{value:x}" for name, value in record.registers.items()}
+        if view.judged and view.took_over:
+            out["unit_problems"] = _unit_problems(record.registers, walls, view.new.root)
+            out["unit_is_ours"] = not out["unit_problems"]
     out["next_kernel_up"] = record.guest_status == 0
     if record.ats_on is not None:
         out["ats_on"], out["ats_devices"] = len(record.ats_on), record.ats_on

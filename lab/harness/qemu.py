@@ -214,6 +214,14 @@ class Machine:
         else:
             self.qmp("trace-event-set-state", name=name, enable=on)
 
+    def registers(self, base: int, wanted: dict[str, tuple[int, str]]) -> dict[str, int]:
+        """Returns registers by name; wanted: name -> (offset, "w" or "g" for 4 or 8 bytes). Only reads."""
+        out = {}
+        for name, (offset, width) in wanted.items():
+            said = self.qmp("human-monitor-command", **{"command-line": f"xp /1{width}x 0x{base + offset:x}"})
+            out[name] = int(str(said).split(":", 1)[1], 16)
+        return out
+
     def physical(self) -> Physical:
         """Returns a way to the registers of the held machine; asking for it holds the machine."""
         if self._physical is None:
