@@ -95,6 +95,7 @@ enum dam_stop takeover_commit(struct dam_takeover *t)
             left += left_alone(unit);
             continue;
         }
+        takeover_report_changes(t, unit);
         unit->error = commit_unit(t, unit);
         if (!unit->error) {
             taken++;

@@ -117,7 +117,7 @@ static dam_err old_tree_for(struct dam_takeover *t, struct unit *unit, const str
 void takeover_quarantine(const struct dam_takeover *t, struct requester *r)
 {
     r->old_kind = DAM_OLD_BROKEN;
-    r->policy = t->config->broken == DAM_POLICY_SCRATCH ? DAM_POLICY_SCRATCH : DAM_POLICY_BLOCK;
+    r->policy = takeover_broken_policy(t->config);
     r->flags |= DAM_REQ_QUARANTINED;
     r->old_tree = NULL;
 }
@@ -200,7 +200,7 @@ dam_err takeover_read_context_table(struct dam_takeover *t, struct unit *unit, u
     void *page;
     dam_err err = dam_arena_pages(t->pool, 1, &page);
     if (!err)
-        err = dam_mem_read(t->ops, table, page, DAM_PAGE_SIZE);
+        err = takeover_read_page(t, unit, table, page);
     if (err)
         return err;
     unit->copied[half] = page;
@@ -237,19 +237,35 @@ static dam_err read_half(struct dam_takeover *t, struct unit *unit, unsigned hal
     return broken_half(t, unit, half);
 }
 
+// Nothing is known of what is there: every function of every bus is quarantined.
+static dam_err quarantine_all(struct dam_takeover *t, struct unit *unit)
+{
+    dam_err err = takeover_make_refuge(t, unit);
+    unit->refuge.used = true;
+    for (unsigned half = 0; !err && half < VTD_HALVES; half += unit->vtd.scalable ? 1 : 2) {
+        unit->copied[half] = unit->planned[half] = unit->refuge.contexts;
+        unit->root_table[half / 2].w[half % 2] =
+            vtd_root_encode(dam_arena_pa(t->pool, unit->refuge.contexts));
+    }
+    return err;
+}
+
 dam_err takeover_read_tables(struct dam_takeover *t, struct unit *unit)
 {
     dam_pa root = dam_pa_of(unit->before.rtaddr & dam_bits_mask(VTD_RTADDR_RTA));
     bool scalable = unit->vtd.scalable;
-    if (!pt_known_table(&t->old_memory, root, root)) {
-        takeover_report(t, DAM_F_UNIT_ROOT, unit, NULL, root.v, unit->before.rtaddr);
-        return DAM_E_BROKEN;
-    }
     void *page;
     dam_err err = dam_arena_pages(t->pool, 1, &page);
-    if (!err)
-        err = dam_mem_read(t->ops, root, page, DAM_PAGE_SIZE);
+    if (err)
+        return err;
     unit->root_table = page;
+    if (!unit->no_root && !pt_known_table(&t->old_memory, root, root)) {
+        takeover_report(t, DAM_F_UNIT_ROOT, unit, NULL, root.v, unit->before.rtaddr);
+        unit->no_root = true;
+    }
+    if (unit->no_root)
+        return quarantine_all(t, unit);
+    err = takeover_read_page(t, unit, root, page);
     for (unsigned half = 0; !err && half < VTD_HALVES; half++) {
         uint64_t *word = &unit->root_table[half / 2].w[half % 2], raw = *word;
         *word = 0;

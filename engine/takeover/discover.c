@@ -71,17 +71,29 @@ static void open_config_space(struct dam_takeover *t, const struct acpi_table *m
 // ---- units
 // -----------------------------------------------------------------------------------------------------
 
-// The table mode stays what it is: it must not be changed while translation is on (11.4.5).
+// The table mode stays what it is: it must not be changed while translation is on (11.4.5). A unit that knows
+// one mode alone runs in that one, whatever is in its register. In abort-DMA mode nothing passes: it is left
+// like that. The other values are none of a mode that exists.
 static void classify_mode(struct dam_takeover *t, struct unit *unit)
 {
-    unit->ttm = dam_bits_get(unit->before.rtaddr, VTD_RTADDR_TTM);
+    uint64_t ecap = unit->vtd.ecap, ttm = dam_bits_get(unit->before.rtaddr, VTD_RTADDR_TTM);
+    bool has_scalable = dam_bits_get(ecap, VTD_ECAP_SMTS), abort = dam_bits_get(ecap, VTD_ECAP_ADMS);
+    bool extended = dam_bits_get(ecap, VTD_ECAP_ECS) && (ttm & 2); // a mode of old, with tables of its own
+    bool known = ttm == VTD_TTM_LEGACY || (ttm == VTD_TTM_SCALABLE && has_scalable);
+    bool aborts = ttm == VTD_TTM_ABORT && abort;
+    unit->status = DAM_UNIT_PLANNED;
+    unit->ttm = known ? ttm : VTD_TTM_LEGACY;
     unit->vtd.scalable = unit->ttm == VTD_TTM_SCALABLE;
-    bool known = unit->ttm == VTD_TTM_LEGACY ||
-                 (unit->ttm == VTD_TTM_SCALABLE && dam_bits_get(unit->vtd.ecap, VTD_ECAP_SMTS));
-    unit->status = known ? DAM_UNIT_PLANNED : DAM_UNIT_UNSUPPORTED;
-    if (!known)
-        takeover_report(t, DAM_F_UNIT_MODE, unit, NULL, unit->vtd.base.v + VTD_RTADDR_REG,
-                        unit->before.rtaddr);
+    if (known)
+        return;
+    unit->no_root = !has_scalable && !extended && !aborts;
+    if (!unit->no_root)
+        unit->status = DAM_UNIT_UNSUPPORTED;
+    takeover_report(t,
+                    aborts          ? DAM_F_UNIT_ABORTS
+                    : unit->no_root ? DAM_F_ROOT_MODE
+                                    : DAM_F_UNIT_MODE,
+                    unit, NULL, unit->vtd.base.v + VTD_RTADDR_REG, unit->before.rtaddr);
 }
 
 static void classify_unit(struct dam_takeover *t, struct unit *unit)

@@ -24,6 +24,15 @@ static void silence(uint64_t *entry, unsigned words)
         entry[i] = 0;
 }
 
+// Directories can be large, and lead to themselves: what is read counts against the budget.
+static dam_err read_table(struct dam_takeover *t, struct unit *unit, dam_pa pa, uint64_t *words)
+{
+    if (t->budget.tables == 0 || dam_clock_us(t->ops) > t->budget.deadline_us)
+        return DAM_E_BUDGET;
+    t->budget.tables--;
+    return takeover_read_page(t, unit, pa, words);
+}
+
 // Reads the PASID table that directory entry `index` leads to.
 static dam_err read_pasids(struct dam_takeover *t, struct unit *unit, struct function *f, unsigned index,
                            dam_pa table)
@@ -33,7 +42,7 @@ static dam_err read_pasids(struct dam_takeover *t, struct unit *unit, struct fun
     if (!err)
         err = dam_arena_pages(t->pool, 1, &planned);
     if (!err)
-        err = pt_read_table(&t->old_memory, table, copied);
+        err = read_table(t, unit, table, copied);
     if (err)
         return err;
     f->copied[index] = vtd_pasid_dir_encode(dam_arena_pa(t->pool, copied));
@@ -114,7 +123,7 @@ static dam_err read_directory(struct dam_takeover *t, struct unit *unit, struct 
             continue;
         }
         if (begins)
-            err = pt_read_table(&t->old_memory, page, f->copied + i);
+            err = read_table(t, unit, page, f->copied + i);
         if (!err)
             err = read_directory_entry(t, unit, f, i);
         if (!err && dam_arena_used(t->pool) - used > share)
@@ -132,12 +141,13 @@ struct mark {
     struct requester *last;
     uint32_t count;
     struct old_tree *trees;
+    struct seen *seen;
 };
 
 static struct mark mark_of(const struct dam_takeover *t, const struct unit *unit)
 {
-    return (struct mark){t->pool->low, t->pool->high, unit->last_requester, unit->requester_count,
-                         unit->old_trees};
+    return (struct mark){t->pool->low,          t->pool->high,   unit->last_requester,
+                         unit->requester_count, unit->old_trees, unit->seen};
 }
 
 static void forget_since(struct dam_takeover *t, struct unit *unit, const struct mark *m)
@@ -145,6 +155,7 @@ static void forget_since(struct dam_takeover *t, struct unit *unit, const struct
     unit->last_requester = m->last;
     unit->requester_count = m->count;
     unit->old_trees = m->trees;
+    unit->seen = m->seen;
     if (m->last)
         m->last->next = NULL;
     else

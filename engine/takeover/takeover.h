@@ -93,6 +93,8 @@ struct unit {
     struct new_tree *new_trees;
     uint16_t new_tree_count;
     uint64_t ttm;                      // table mode, as RTADDR has it; never changed
+    bool no_root;                      // RTADDR says nothing that makes sense: all of it is quarantined
+    struct seen *seen;                 // pages of old root, context and PASID tables (changed.c)
     struct vtd_root_entry *root_table; // ours, in the pool
     // Context tables of ours, in the pool, for each half of a root entry (bus · 2 + half); NULL: not present.
     // First the exact copies of the old tables, which the unit runs on for a moment; then the planned ones.
@@ -171,6 +173,17 @@ void takeover_leave(struct dam_takeover *t, struct unit *unit, uint64_t mark, en
 
 // DAM_STOP_NONE while there is a unit to go on with; else why not.
 enum dam_stop takeover_go_on(const struct dam_takeover *t);
+
+// Reads a page of the unit's old root, context or PASID tables (changed.c).
+DAM_MUST_CHECK dam_err takeover_read_page(struct dam_takeover *t, struct unit *unit, dam_pa pa,
+                                          uint64_t *words);
+// Findings about those that are not what they were.
+void takeover_report_changes(struct dam_takeover *t, const struct unit *unit);
+// What requesters get whose old tables cannot be used.
+static inline enum dam_policy takeover_broken_policy(const struct dam_takeover_config *config)
+{
+    return config->broken == DAM_POLICY_SCRATCH ? DAM_POLICY_SCRATCH : DAM_POLICY_BLOCK;
+}
 
 // ---- reading the old root and context tables -------------------------------------------------------------
 // Reads the root table and what is below it: the requesters of the unit, copied[] and planned[] with every

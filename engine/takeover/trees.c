@@ -162,7 +162,7 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
         return err;
     // An identity view without large pages takes a table for every 2 MiB: that requester alone goes without.
     dam_arena_release(t->pool, mark);
-    n->policy = r->policy = DAM_POLICY_BLOCK;
+    n->policy = r->policy = takeover_broken_policy(t->config);
     n->old = NULL;
     n->failed = true;
     takeover_report(t, DAM_F_PT_BUDGET, unit, r, 0, n->levels);

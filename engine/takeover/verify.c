@@ -101,24 +101,26 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
     return ok;
 }
 
-// Blocks every requester of a tree that failed: what changes in each entry is one 64-bit word.
+// Every requester of a tree that failed gets what broken ones get: what changes in each entry is one 64-bit
+// word.
 static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_tree *n)
 {
     uint64_t failed = n->root.v;
+    enum dam_policy policy = takeover_broken_policy(t->config);
     n->failed = true;
-    n->root = t->empty;
+    n->root = policy == DAM_POLICY_SCRATCH ? t->scratch[n->stage].root[n->levels - 1] : t->empty;
     n->readable = n->writable = 0;
     for (struct requester *r = unit->requesters; r; r = r->next) {
         if (r->new_tree != n)
             continue;
         takeover_report(t, DAM_F_VERIFY_TREE, unit, r, failed, 0);
+        r->policy = policy;
         uint64_t entry[VTD_BINDING_WORDS];
         unsigned words = takeover_encode(t, unit, r, entry);
         for (unsigned i = 0; i < words; i++)
             if (r->live[i] != entry[i])
                 *(volatile uint64_t *)&r->live[i] = entry[i];
         dam_cache_flush(t->ops, r->live, words * sizeof(*entry));
-        r->policy = DAM_POLICY_BLOCK;
         r->flags |= DAM_REQ_QUARANTINED;
     }
     return takeover_flush(unit);

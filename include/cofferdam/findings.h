@@ -28,7 +28,7 @@ enum dam_severity {
     X(DAM_F_UNIT_FAULTS, 14, DAM_INFO, "the old kernel left fault status bits (raw: FSTS)")                  \
     X(DAM_F_UNIT_PMR, 15, DAM_INFO, "protected memory regions are enabled (raw: PMEN)")                      \
     X(DAM_F_UNIT_QUEUE_ERROR, 16, DAM_WARN, "the old invalidation queue had stopped (raw: FSTS)")            \
-    X(DAM_F_UNIT_ROOT, 17, DAM_ERROR, "root table outside known memory, unit left alone (raw: RTADDR)")      \
+    X(DAM_F_UNIT_ROOT, 17, DAM_ERROR, "root table outside known memory: all quarantined (raw: RTADDR)")      \
     X(DAM_F_ROOT_RESERVED, 20, DAM_WARN, "root entry with reserved bits set (address, raw)")                 \
     X(DAM_F_ROOT_POINTER, 21, DAM_ERROR, "root entry that leads outside known memory: bus dropped")          \
     X(DAM_F_CTX_RESERVED, 22, DAM_ERROR, "context entry with reserved bits set: quarantined")                \
@@ -76,6 +76,11 @@ enum dam_severity {
       "PASID entry that leads outside known memory: quarantined (iova: PASID)")                              \
     X(DAM_F_PASID_SHARE, 78, DAM_ERROR, "PASID tables beyond a function's share of the pool: quarantined")   \
     X(DAM_F_PAGE_REQUESTS, 79, DAM_INFO, "requester was allowed page requests; they are refused now")        \
+    X(DAM_F_TABLES_CHANGED, 80, DAM_WARN,                                                                    \
+      "root, context or PASID table changed since it was read (address)")                                    \
+    X(DAM_F_ROOT_MODE, 81, DAM_ERROR,                                                                        \
+      "root pointer of a table mode that the unit does not have: all quarantined (raw: RTADDR)")             \
+    X(DAM_F_UNIT_ABORTS, 82, DAM_INFO, "unit refuses all DMA (abort-DMA mode), left alone (raw: RTADDR)")    \
     /* 90-109: queues, faults, interrupt remapping */                                                        \
     X(DAM_F_QUEUE_ADDRESS, 90, DAM_WARN, "old invalidation queue outside known memory (raw: IQA)")           \
     X(DAM_F_QUEUE_POINTER, 91, DAM_WARN,                                                                     \

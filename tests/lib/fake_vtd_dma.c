@@ -276,7 +276,7 @@ static struct naive_context pasid_of(struct fake_vtd *fake, unsigned number, uns
 static struct naive_context context_of(struct fake_vtd *fake, unsigned number, unsigned rid, unsigned pasid)
 {
     struct fake_unit *unit = &fake->unit[number];
-    if ((unit->root >> 10 & 3) == 1)
+    if ((unit->root >> 10 & 3) == 1 && (unit->ecap >> 43 & 1))
         return pasid_of(fake, number, rid, pasid);
     if (unit->context_cached[rid] && pasid == NAIVE_NO_PASID)
         return unit->contexts[rid];

@@ -177,7 +177,8 @@ dam_err fake_unit_read(struct fake_vtd *fake, unsigned number, uint16_t offset, 
 // ----------------------------------------------------------------------------
 static void set_root(struct fake_vtd *fake, struct fake_unit *unit)
 {
-    if ((unit->gsts & TE) && ((unit->root ^ unit->rtaddr) >> 10 & 3))
+    bool modes = unit->ecap >> 43 & 1; // without scalable mode the bits mean nothing
+    if (modes && (unit->gsts & TE) && ((unit->root ^ unit->rtaddr) >> 10 & 3))
         fake_violation(fake, "table mode changed with translation on");
     if ((unit->cap >> 4 & 1) && !unit->write_buffer_flushed)
         fake_violation(fake, "root pointer set without a flush of the write buffer");

@@ -194,7 +194,8 @@ struct naive_context naive_vtd_pasid(const struct naive_vtd *hw, const struct na
 
 struct naive_context naive_vtd_context_pasid(const struct naive_vtd *hw, unsigned rid, unsigned pasid)
 {
-    switch (hw->rtaddr >> 10 & 3) {
+    bool modes = hw->ecap >> 43 & 1; // without scalable mode the bits mean nothing
+    switch (modes ? hw->rtaddr >> 10 & 3 : 0) {
     case 0:
         return pasid == NAIVE_NO_PASID ? legacy_context(hw, rid) : context_fault(NAIVE_MODE, false);
     case 1: {

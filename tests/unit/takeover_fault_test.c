@@ -139,36 +139,6 @@ static void unit_reads_all_ones(void **state)
     assert_int_equal(machine_findings(&m, DAM_F_UNIT_ABSENT), 1);
 }
 
-static void scalable_mode(void **state)
-{
-    (void)state;
-    assert_true(machine_start(&m));
-    m.fake->unit[0].rtaddr |= 1 << 10;
-    struct seen before = look();
-    assert_int_equal(machine_run(&m), DAM_STOP_MODE);
-    assert_int_equal(look().root, before.root);
-    assert_int_equal(m.fake->write_count, 0);
-}
-
-static void root_table_outside_old_memory(void **state)
-{
-    (void)state;
-    const uint64_t roots[] = {0, 0xFFFFFFFFF000, M_CRASH_START, M_POOL_START, M_FIRMWARE, M_OLD_END};
-    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
-        if (i) {
-            machine_teardown(&m);
-            machine_setup(&m, 1);
-            fill();
-        }
-        assert_true(machine_start(&m));
-        m.fake->unit[0].rtaddr = roots[i];
-        assert_int_equal(machine_run(&m), DAM_STOP_TABLES);
-        assert_int_equal(m.fake->write_count, 0);
-        machine_report(&m);
-        assert_int_equal(machine_findings(&m, DAM_F_UNIT_ROOT), 1);
-    }
-}
-
 static void every_pool_that_is_too_small(void **state)
 {
     (void)state;
@@ -498,8 +468,6 @@ int main(void)
         T(dmar_longer_than_memory),
         T(translation_off),
         T(unit_reads_all_ones),
-        T(scalable_mode),
-        T(root_table_outside_old_memory),
         T(every_pool_that_is_too_small),
         T(budget_of_tables_quarantines),
         T(budget_of_time),

@@ -61,6 +61,7 @@ static void fields(void **state)
         {dam_bits_mask(VTD_ECAP_IRO), 0x3ff00},
         {dam_bits_mask(VTD_CAP_FS1GP), 1ull << 56},
         {dam_bits_mask(VTD_CAP_FS5LP), 1ull << 60},
+        {dam_bits_mask(VTD_ECAP_ECS), 1ull << 24},
         {dam_bits_mask(VTD_ECAP_NEST), 1ull << 26},
         {dam_bits_mask(VTD_ECAP_PRS), 1ull << 29},
         {dam_bits_mask(VTD_ECAP_PSS), 0x1full << 35},

@@ -34,6 +34,7 @@
 #define VTD_ECAP_PT    6, 6   // pass-through
 #define VTD_ECAP_SC    7, 7   // snoop control
 #define VTD_ECAP_IRO   17, 8  // IOTLB registers at IRO · 16
+#define VTD_ECAP_ECS   24, 24 // extended mode, before scalable mode came
 #define VTD_ECAP_NEST  26, 26 // nested translation
 #define VTD_ECAP_PRS   29, 29 // page requests
 #define VTD_ECAP_PSS   39, 35 // width of PASIDs − 1
