@@ -11,7 +11,7 @@ from .vtdread import ADDRESS, PAGE
 
 RESERVED_ROOT, RESERVED_CONTEXT, RESERVED_PTE = 0xFF0, 0x0F0, 7 << 49
 ALL = 7  # of a next-level pointer: whatever the format of the table calls allowed
-SCALABLE = list(plant_scalable.NAMES)
+_OTHERS = list(CASES)
 
 
 # --- root table --------------------------------------------------------------------------------------------------
@@ -257,7 +257,8 @@ def table_top_all_ones(p: Planter) -> None:
     p.put_page(p.entry(4) & -PAGE, b"\xff" * PAGE)
 
 
-LEGACY = [name for name in CASES if name not in SCALABLE]
+SCALABLE = plant_scalable.NAMES
+LEGACY = [name for name in CASES if name not in _OTHERS] + plant_unit.NAMES
 GROUPS = {"legacy": LEGACY, "scalable": SCALABLE}
 
 

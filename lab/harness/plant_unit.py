@@ -2,11 +2,12 @@
 """Plants in the unit itself: its root pointer, its invalidation queue, its fault records, its interrupt table."""
 import struct
 
-from .cases import ALONE, BUS_LOST, CUT, STUCK, case
+from .cases import ALONE, BUS_LOST, CASES, CUT, STUCK, case
 from .planter import FAULT, FECTL, FSTS, GSTS, IQA, IQT, IRTA, KEEP, QIE, QUEUE_ERROR, REGISTERS, SRTP, Planter
 from .vtdread import ADDRESS, PAGE
 
 BAD_WAIT = 1 << 20 | 5
+_BEFORE = set(CASES)
 
 
 # --- the root pointer --------------------------------------------------------------------------------------------
@@ -59,19 +60,20 @@ def rtaddr_second_root(p: Planter) -> None:
 
 
 # --- queue, faults, interrupts -----------------------------------------------------------------------------------
-def _queue(p: Planter) -> tuple[int, int]:
+def _queue(p: Planter) -> tuple[int, int, int]:
+    """Returns (start, bytes, bytes of a descriptor) of the invalidation queue."""
     iqa = p.registers.read(REGISTERS + IQA, 8)
-    return iqa & ADDRESS, PAGE << (iqa & 7)
+    return iqa & ADDRESS, PAGE << (iqa & 7), 32 if iqa >> 11 & 1 else 16
 
 
 def _stop(p: Planter, low: int, high: int, full: bool = False) -> None:
     """Lets the queue run into a bad descriptor, with another one behind it, or with all slots taken."""
-    base, size = _queue(p)
+    base, size, step = _queue(p)
     tail = p.registers.read(REGISTERS + IQT, 8)
-    for at in range(0, size, 16) if full else (tail, (tail + 16) % size):
+    for at in range(0, size, step) if full else (tail, (tail + step) % size):
         p.put(base + at, low)
         p.put(base + at + 8, high)
-    p.register(IQT, (tail + (-16 if full else 32)) % size, 8)
+    p.register(IQT, (tail + (-step if full else 2 * step)) % size, 8)
     assert p.registers.read(REGISTERS + FSTS, 4) & QUEUE_ERROR, "the unit took the bad descriptor"
 
 
@@ -96,7 +98,7 @@ def queue_stuck(p: Planter) -> None:
 @case(CUT, finding=False)
 def queue_garbage(p: Planter) -> None:
     """the memory of the invalidation queue is random bytes, head and tail agree"""
-    base, size = _queue(p)
+    base, size, _ = _queue(p)
     for at in range(0, size, PAGE):
         p.put_page(base + at, p.noise())
 
@@ -128,3 +130,6 @@ def interrupt_table_garbage(p: Planter) -> None:
     words = struct.unpack("<512Q", p.noise())
     for number, value in enumerate(words):
         p.put(table + 8 * number, value | (1 if number % 2 == 0 else 0))
+
+
+NAMES = [name for name in CASES if name not in _BEFORE]
