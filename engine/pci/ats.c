@@ -24,6 +24,9 @@ static dam_err find_capabilities(const struct pci_cfg *cfg, uint16_t segment, ui
         case PCI_EXT_PRI:
             out->pri = (uint16_t)at;
             break;
+        case PCI_EXT_PASID:
+            out->pasid = (uint16_t)at;
+            break;
         case PCI_EXT_SRIOV:
             out->sriov = (uint16_t)at;
             break;
@@ -83,6 +86,9 @@ dam_err pci_ats_read(const struct pci_cfg *cfg, uint16_t segment, uint16_t rid, 
     }
     if (!err && out->pri && !(err = pci_cfg_read(cfg, segment, rid, out->pri + PCI_PRI_DWORD, 4, &dword)))
         out->pages = dam_bits_get(dword, PCI_PRI_ENABLE);
+    if (!err && out->pasid &&
+        !(err = pci_cfg_read(cfg, segment, rid, out->pasid + PCI_PASID_DWORD, 4, &dword)))
+        out->pasids = dam_bits_get(dword, PCI_PASID_ENABLE);
     if (!err && out->sriov)
         err = read_vfs(cfg, segment, rid, out);
     // A capability that begins in the last dwords runs out of configuration space.

@@ -7,9 +7,10 @@
 
 struct pci_ats {
     // Offsets of the extended capabilities; 0: the function has none.
-    uint16_t ats, pri, sriov;
+    uint16_t ats, pri, sriov, pasid;
     bool on;         // it may keep translations and use them
     bool pages;      // it may ask for pages (page request interface)
+    bool pasids;     // it may keep translations by PASID; not known of a virtual function
     bool is_virtual; // a virtual function: it has no vendor id of its own (9.3.4.1.1)
     uint8_t depth;   // invalidations that it takes at a time; 0: 32, or those of its physical function
     // Virtual functions that are enabled below this one; vf_count 0: none.

@@ -53,6 +53,10 @@
 #define PCI_PRI_DWORD   0x04
 #define PCI_PRI_ENABLE  0, 0
 #define PCI_PRI_CONTROL 15, 0
+// Express 7.8.9: process address spaces. The dword at 04h: capability below, control above
+#define PCI_EXT_PASID    0x001b
+#define PCI_PASID_DWORD  0x04
+#define PCI_PASID_ENABLE 16, 16
 // Express 9.3.3: single root I/O virtualization
 #define PCI_EXT_SRIOV    0x0010
 #define PCI_SRIOV_DWORD  0x08 // control below, status above

@@ -53,16 +53,41 @@ static uint16_t physical_of(struct dam_takeover *t, const struct unit *unit, str
     return r->rid;
 }
 
-// Makes the device forget. One that does not answer costs two waits, so the others of its unit are spared it:
-// they forget when ATS goes off.
+// Puts a request for each PASID of a function, and runs them in parts. What requests without PASID use is
+// kept without PASID.
+static dam_err forget_pasids(struct dam_takeover *t, struct unit *unit, const struct ats_run *run,
+                             const struct requester *r, const struct vtd_device *device)
+{
+    unsigned put = 1;
+    for (const struct requester *p = r; p && p->rid == r->rid; p = p->next) {
+        if (!(p->flags & DAM_REQ_PASID) || (p->flags & DAM_REQ_RID_PASID))
+            continue;
+        if (dam_clock_us(t->ops) > run->deadline_us)
+            break;
+        dam_err err = put == VTD_DEVICE_TLB_BATCH ? vtd_device_tlb_run(&unit->vtd) : DAM_OK;
+        if (err)
+            return err;
+        put = put % VTD_DEVICE_TLB_BATCH + 1;
+        vtd_device_tlb_put(&unit->vtd, device, p->pasid);
+    }
+    return DAM_OK;
+}
+
+// Makes the device forget. One that does not answer costs three waits, so the others of its unit are spared
+// it: they forget when ATS goes off.
 static void forget(struct dam_takeover *t, struct unit *unit, struct ats_run *run, const struct requester *r,
                    const struct pci_ats *ats)
 {
     if (!run->ask)
         return;
     run->asked = true;
-    const uint16_t pf = physical_of(t, unit, run, r, ats);
-    const dam_err err = vtd_invalidate_device(&unit->vtd, r->rid, pf, ats->depth);
+    const struct vtd_device device = {
+        .rid = r->rid, .pf = physical_of(t, unit, run, r, ats), .depth = ats->depth};
+    vtd_device_tlb_put(&unit->vtd, &device, VTD_NO_PASID);
+    // A function that does not know PASIDs would take such a request for an error.
+    dam_err err = ats->pasids ? forget_pasids(t, unit, run, r, &device) : DAM_OK;
+    if (!err)
+        err = vtd_device_tlb_run(&unit->vtd);
     if (!err)
         return;
     takeover_report(t, DAM_F_ATS_SILENT, unit, r, unit->vtd.base.v + VTD_FSTS_REG, unit->vtd.waited_value);
@@ -121,7 +146,7 @@ void takeover_switch_ats_off(struct dam_takeover *t)
         // A unit without device TLBs answers no translation requests: no device has any. One that failed half
         // way may still let translated requests through: there it matters most, and its queue is not to be
         // relied on.
-        if ((!ours && unit->status != DAM_UNIT_FAILED_AFTER) || !dam_bits_get(unit->vtd.ecap, VTD_ECAP_DT))
+        if ((!ours && unit->status != DAM_UNIT_FAILED_AFTER) || !vtd_has_device_tlbs(&unit->vtd))
             continue;
         run.ask = ours && unit->vtd.queue;
         run.asked = run.has_pf = false;

@@ -139,6 +139,7 @@ struct fake_unit {
 #define FAKE_ATC 64
 struct fake_atc_entry {
     uint64_t page, pa; // iova >> 12; of the page
+    unsigned pasid;    // or NAIVE_NO_PASID
     bool used, r, w;
 };
 
@@ -150,15 +151,17 @@ struct fake_pci {
     bool gone; // reads all ones
     // With ATS: fake_ats_device().
     bool has_ats;
-    bool deaf;                  // never confirms an invalidation
-    bool ats_stays, pages_stay; // the enable bits cannot be cleared
-    unsigned invalidations;     // confirmed
+    bool deaf;                    // never confirms an invalidation
+    bool ats_stays, pages_stay;   // the enable bits cannot be cleared
+    unsigned invalidations;       // confirmed, without PASID
+    unsigned invalidations_pasid; // and of one PASID
     struct fake_atc_entry atc[FAKE_ATC];
 };
 
 // Where functions with ATS have their extended capabilities.
 #define FAKE_PRI      0x148u
 #define FAKE_ATS      0x240u
+#define FAKE_PASID    0x2C0u
 #define FAKE_SRIOV    0x300u
 
 #define FAKE_MAX_ECAM 4
@@ -248,12 +251,17 @@ struct fake_dma_result fake_dma_pasid(struct fake_vtd *fake, unsigned unit, unsi
 void fake_ats_device(struct fake_pci *f, unsigned depth);
 // A virtual function with ATS on; its vendor id reads all ones.
 void fake_ats_virtual(struct fake_pci *f);
+// Gives it a PASID capability, on.
+void fake_ats_pasids(struct fake_pci *f);
 // Makes an ATS device the physical function of `count` virtual ones.
 void fake_ats_physical(struct fake_pci *f, unsigned count, unsigned offset, unsigned stride);
 bool fake_ats_on(const struct fake_pci *f);
 // What a DMA of the device does right now: by its own TLB and translated requests while ATS is on.
 struct fake_dma_result fake_ats_dma(struct fake_vtd *fake, unsigned unit, struct fake_pci *f, uint64_t iova,
                                     bool write);
+// The same with a PASID, or NAIVE_NO_PASID.
+struct fake_dma_result fake_ats_dma_pasid(struct fake_vtd *fake, unsigned unit, struct fake_pci *f,
+                                          unsigned pasid, uint64_t iova, bool write);
 // A device asks for a page: what the unit writes for it.
 void fake_page_request(struct fake_vtd *fake, unsigned unit);
 
@@ -273,9 +281,10 @@ struct fake_pci *fake_config_function(struct fake_vtd *fake, unsigned segment, u
 void fake_ats_config_write(struct fake_vtd *fake, struct fake_pci *f, unsigned reg, uint32_t value);
 // Obeys a device-TLB descriptor; false: it is not valid.
 bool fake_device_tlb(struct fake_vtd *fake, unsigned unit, const uint64_t *d);
+bool fake_device_tlb_pasid(struct fake_vtd *fake, unsigned unit, const uint64_t *d);
 // Whether a wait descriptor cannot be obeyed because a device has not answered. Sets ITE when it is given up.
 bool fake_device_tlb_waits(struct fake_vtd *fake, struct fake_unit *unit);
-struct naive_context fake_context_of(struct fake_vtd *fake, unsigned unit, unsigned rid);
+struct naive_context fake_context_of(struct fake_vtd *fake, unsigned unit, unsigned rid, unsigned pasid);
 void fake_fault(struct fake_unit *unit, enum naive_reason reason, bool fpd);
 dam_err fake_port_read(void *ctx, uint16_t port, unsigned width, uint32_t *value);
 dam_err fake_port_write(void *ctx, uint16_t port, unsigned width, uint32_t value);

@@ -49,9 +49,23 @@ bool fake_ats_on(const struct fake_pci *f)
     return f->has_ats && (f->config[ATS_DW] & ENABLE);
 }
 
-static void forget(struct fake_pci *f)
+void fake_ats_pasids(struct fake_pci *f)
+{
+    f->config[FAKE_ATS / 4] |= FAKE_PASID << 20;
+    f->config[FAKE_PASID / 4] = 0x0001001B;
+    f->config[FAKE_PASID / 4 + 1] = 0x00011400;
+}
+
+static void forget_all(struct fake_pci *f)
 {
     memset(f->atc, 0, sizeof(f->atc));
+}
+
+static void forget(struct fake_pci *f, unsigned pasid)
+{
+    for (unsigned i = 0; i < FAKE_ATC; i++)
+        if (f->atc[i].pasid == pasid)
+            f->atc[i].used = false;
 }
 
 void fake_ats_config_write(struct fake_vtd *fake, struct fake_pci *f, unsigned reg, uint32_t value)
@@ -68,7 +82,7 @@ void fake_ats_config_write(struct fake_vtd *fake, struct fake_pci *f, unsigned r
             fake_violation(fake, "ATS switched off while page requests are on");
         *dword = f->ats_stays ? *dword : (*dword & 0x7FFFFFFF) | (value & ENABLE);
         if (!(*dword & ENABLE))
-            forget(f);
+            forget_all(f);
     } else {
         fake_violation(fake, "write of configuration register %#x", reg);
     }
@@ -76,22 +90,32 @@ void fake_ats_config_write(struct fake_vtd *fake, struct fake_pci *f, unsigned r
 
 // ---- what the device does
 // -----------------------------------------------------------------------------------
-static bool translated_allowed(const struct naive_context *context)
+static bool translated_allowed(struct fake_vtd *fake, unsigned number, unsigned rid,
+                               const struct naive_context *context)
 {
-    return context->reason == NAIVE_OK && context->type == 1;
+    const struct fake_unit *unit = &fake->unit[number];
+    if (!(unit->gsts & TE) || context->reason != NAIVE_OK)
+        return false;
+    if (!(unit->root >> 10 & 3))
+        return context->type == 1;
+    struct naive_vtd hw = fake_vtd_naive(fake, number);
+    struct naive_function function =
+        unit->context_cached[rid] ? unit->function[rid] : naive_vtd_function(&hw, rid);
+    return function.reason == NAIVE_OK && (function.w[0] >> 2 & 1); // DTE
 }
 
-struct fake_dma_result fake_ats_dma(struct fake_vtd *fake, unsigned number, struct fake_pci *f, uint64_t iova,
-                                    bool write)
+struct fake_dma_result fake_ats_dma_pasid(struct fake_vtd *fake, unsigned number, struct fake_pci *f,
+                                          unsigned pasid, uint64_t iova, bool write)
 {
     struct fake_unit *unit = &fake->unit[number];
+    const unsigned rid = rid_of(f);
     if (!fake_ats_on(f))
-        return fake_dma(fake, number, rid_of(f), iova, write);
-    struct fake_atc_entry *e = &f->atc[(iova >> 12) % FAKE_ATC];
-    if (!(e->used && e->page == iova >> 12 && (write ? e->w : e->r))) {
+        return fake_dma_pasid(fake, number, rid, pasid, iova, write);
+    struct naive_context context = fake_context_of(fake, number, rid, pasid);
+    struct fake_atc_entry *e = &f->atc[((iova >> 12) ^ pasid) % FAKE_ATC];
+    if (!(e->used && e->page == iova >> 12 && e->pasid == pasid && (write ? e->w : e->r))) {
         // A translation request. Where none are allowed the device gets no answer that it could use.
-        struct naive_context context = fake_context_of(fake, number, rid_of(f));
-        if (!(unit->gsts & TE) || !translated_allowed(&context))
+        if (!translated_allowed(fake, number, rid, &context))
             return (struct fake_dma_result){.reason = NAIVE_TRANSLATED};
         struct naive_vtd hw = fake_vtd_naive(fake, number);
         bool r = false, w = false;
@@ -99,39 +123,73 @@ struct fake_dma_result fake_ats_dma(struct fake_vtd *fake, unsigned number, stru
         if (!result.ok)
             return (struct fake_dma_result){.reason = result.reason};
         *e = (struct fake_atc_entry){
-            .page = iova >> 12, .pa = result.pa & ~0xFFFull, .used = true, .r = r, .w = w};
+            .page = iova >> 12, .pa = result.pa & ~0xFFFull, .pasid = pasid, .used = true, .r = r, .w = w};
     }
     // The translated request: no tables but the context entry are asked.
-    struct naive_context context = fake_context_of(fake, number, rid_of(f));
-    if ((unit->gsts & TE) && translated_allowed(&context))
+    if (translated_allowed(fake, number, rid, &context))
         return (struct fake_dma_result){.ok = true, .pa = e->pa | (iova & 0xFFF)};
     fake_fault(unit, NAIVE_TRANSLATED, context.fpd);
     return (struct fake_dma_result){.reason = NAIVE_TRANSLATED};
 }
 
+struct fake_dma_result fake_ats_dma(struct fake_vtd *fake, unsigned number, struct fake_pci *f, uint64_t iova,
+                                    bool write)
+{
+    return fake_ats_dma_pasid(fake, number, f, NAIVE_NO_PASID, iova, write);
+}
+
 // ---- invalidation
-// -------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------- The function
+// that an invalidation reaches and that confirms it, or NULL.
+static struct fake_pci *confirming(struct fake_vtd *fake, struct fake_unit *unit, unsigned sid,
+                                   bool everything)
+{
+    struct fake_pci *f = fake_config_function(fake, unit->segment, sid);
+    if (!everything)
+        fake_violation(fake, "invalidation of a part of a device TLB");
+    if (f && fake_ats_on(f) && !f->deaf)
+        return f;
+    unit->unconfirmed = true;
+    unit->unconfirmed_since = fake->now_us;
+    return NULL;
+}
+
+// What types 3 and 8 have in common; false: not valid.
+static bool take_apart(struct fake_unit *unit, uint64_t d0, unsigned depth)
+{
+    unit->device_tlb++;
+    unit->last_pfsid = (unsigned)(d0 >> 12 & 0xF) | (unsigned)(d0 >> 52) << 4;
+    unit->last_depth = depth;
+    return (unit->ecap >> 2 & 1) && (!unit->last_pfsid || (unit->ecap >> 41 & 1));
+}
+
 bool fake_device_tlb(struct fake_vtd *fake, unsigned number, const uint64_t *d)
 {
     struct fake_unit *unit = &fake->unit[number];
-    if (!(unit->ecap >> 2 & 1) || (d[0] & 0x000F0000FFE00FF0ull) || (d[1] & 0xFFE))
+    if ((d[0] & 0x000F0000FFE00FF0ull) || (d[1] & 0xFFE) || !take_apart(unit, d[0], d[0] >> 16 & 31))
         return false;
-    unit->device_tlb++;
-    unit->last_pfsid = (unsigned)(d[0] >> 12 & 0xF) | (unsigned)(d[0] >> 52) << 4;
-    unit->last_depth = d[0] >> 16 & 31;
-    if (unit->last_pfsid && !(unit->ecap >> 41 & 1))
-        return false;
-    struct fake_pci *f = fake_config_function(fake, unit->segment, d[0] >> 32 & 0xFFFF);
-    if (!f || !fake_ats_on(f) || f->deaf) {
-        unit->unconfirmed = true;
-        unit->unconfirmed_since = fake->now_us;
-        return true;
+    struct fake_pci *f =
+        confirming(fake, unit, d[0] >> 32 & 0xFFFF, (d[1] & 1) && d[1] >> 12 == 0x7FFFFFFFFFFFFull);
+    if (f) {
+        f->invalidations++;
+        forget(f, NAIVE_NO_PASID);
     }
-    f->invalidations++;
-    if ((d[1] & 1) && d[1] >> 12 == 0x7FFFFFFFFFFFFull)
-        forget(f);
-    else
-        fake_violation(fake, "invalidation of a part of a device TLB");
+    return true;
+}
+
+bool fake_device_tlb_pasid(struct fake_vtd *fake, unsigned number, const uint64_t *d)
+{
+    struct fake_unit *unit = &fake->unit[number];
+    if ((d[0] & 0xE00) || (d[1] & 0x7FE) || !take_apart(unit, d[0], d[0] >> 4 & 31))
+        return false;
+    struct fake_pci *f =
+        confirming(fake, unit, d[0] >> 16 & 0xFFFF, (d[1] >> 11 & 1) && d[1] >> 12 == 0x7FFFFFFFFFFFFull);
+    if (!f)
+        return true;
+    if (!(f->config[FAKE_PASID / 4 + 1] >> 16 & 1))
+        fake_violation(fake, "invalidation with a PASID sent to a function that has none");
+    f->invalidations_pasid++;
+    forget(f, d[0] >> 32 & 0xFFFFF);
     return true;
 }
 

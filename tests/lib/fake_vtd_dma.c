@@ -170,6 +170,8 @@ static bool obey(struct fake_vtd *fake, struct fake_unit *unit, const uint64_t *
             return false;
         fake_invalidate_pasids(unit, granularity, d[0] >> 16 & 0xFFFF, d[0] >> 32 & 0xFFFFF);
         return true;
+    case 8: // in a wide queue
+        return (unit->queue >> 11 & 1) && fake_device_tlb_pasid(fake, (unsigned)(unit - fake->unit), d);
     default:
         return false;
     }
@@ -273,7 +275,7 @@ static struct naive_context pasid_of(struct fake_vtd *fake, unsigned number, uns
 }
 
 // The context of rid: from the cache, or looked up and cached.
-static struct naive_context context_of(struct fake_vtd *fake, unsigned number, unsigned rid, unsigned pasid)
+struct naive_context fake_context_of(struct fake_vtd *fake, unsigned number, unsigned rid, unsigned pasid)
 {
     struct fake_unit *unit = &fake->unit[number];
     if ((unit->root >> 10 & 3) == 1 && (unit->ecap >> 43 & 1))
@@ -298,7 +300,7 @@ struct fake_dma_result fake_dma_pasid(struct fake_vtd *fake, unsigned number, un
     if (write && iova >> 20 == 0xFEE)
         return (struct fake_dma_result){.reason = NAIVE_INTERRUPT};
     const uint64_t what[2] = {iova & ~0xFFFull, (rid & 0xFFFF) | (uint64_t)!write << 62};
-    struct naive_context context = context_of(fake, number, rid & 0xFFFF, pasid);
+    struct naive_context context = fake_context_of(fake, number, rid & 0xFFFF, pasid);
     if (context.reason != NAIVE_OK)
         return refused(fake, unit, what, context.reason, context.fpd);
 
@@ -326,11 +328,6 @@ struct fake_dma_result fake_dma_pasid(struct fake_vtd *fake, unsigned number, un
                                  .r = r,
                                  .w = w && (write || !first)};
     return (struct fake_dma_result){.ok = true, .pa = result.pa};
-}
-
-struct naive_context fake_context_of(struct fake_vtd *fake, unsigned number, unsigned rid)
-{
-    return context_of(fake, number, rid, NAIVE_NO_PASID);
 }
 
 struct fake_dma_result fake_dma(struct fake_vtd *fake, unsigned number, unsigned rid, uint64_t iova,

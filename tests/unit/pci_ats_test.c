@@ -181,6 +181,24 @@ static void ids_of_virtual_functions(void **state)
     assert_false(pci_ats_is_vf_of(&ats, RID, 0x380));
 }
 
+static void address_spaces(void **state)
+{
+    struct box *b = *state;
+    struct pci_ats ats;
+    assert_int_equal(look(b, &ats), DAM_OK);
+    assert_false(ats.pasids);
+    fake_pci_extended(b->f, VIRT, 0x0010, 0x380);
+    fake_pci_extended(b->f, 0x380, 0x001B, 0);
+    for (unsigned on = 0; on < 2; on++) {
+        fake_pci_set(b->f, 0x384, 0x1406 | on << 16);
+        assert_int_equal(look(b, &ats), DAM_OK);
+        assert_int_equal(ats.pasids, on);
+        assert_int_equal(ats.vf_count, 4);
+    }
+    assert_int_equal(off(b, &ats), DAM_OK);
+    assert_int_equal(fake_pci_get(b->f, 0x384), 0x11406); // left as it is
+}
+
 static void nobody(void **state)
 {
     struct box *b = *state;
@@ -295,6 +313,7 @@ int main(void)
         T(gone_while_it_is_written),
         T(virtual_function),
         T(ids_of_virtual_functions),
+        T(address_spaces),
         T(nobody),
         T(without_extended_capabilities),
         T(lists_that_lie),

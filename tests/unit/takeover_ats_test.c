@@ -18,6 +18,7 @@
 #define ECAM  0x1000000000ull
 
 #define DT    (1ull << 2)
+#define PRS   (1ull << 29)
 #define DIT   (1ull << 41)
 
 static struct machine m;
@@ -453,6 +454,98 @@ static void segments(void **state)
     assert_false(machine_requester(&m, 0, NIC)->flags & DAM_REQ_ATS_OFF);
 }
 
+// ---- scalable mode
+// ------------------------------------------------------------------------------------------
+#define PASIDS 40u // more than one batch of requests
+
+// PASIDs 0 (of requests without one) to PASIDS - 1, all to the same page; the context entry allows translated
+// requests.
+static struct fake_pci *scalable_device(bool knows_pasids)
+{
+    machine_scalable(&m, 0);
+    m.fake->unit[0].ecap |= PRS;
+    struct fake_pci *f = function(0, NIC);
+    fake_ats_device(f, 9);
+    if (knows_pasids)
+        fake_ats_pasids(f);
+    old_kernel_directory(&m.k[0], NIC, 0, 1 << 2 | 1 << 3 | 1 << 4);
+    for (unsigned pasid = 0; pasid < PASIDS; pasid++) {
+        uint64_t tree = old_kernel_page(&m.k[0]);
+        old_kernel_map(&m.k[0], tree, 4, 0, RW, RW_PA, OLD_R | OLD_W);
+        old_kernel_bind(&m.k[0], NIC, pasid, 2, 4, 10 + pasid, tree);
+    }
+    return f;
+}
+
+static void probe_pasids(struct fake_pci *f)
+{
+    for (unsigned pasid = 0; pasid < PASIDS; pasid++) {
+        struct fake_dma_result r = fake_ats_dma_pasid(m.fake, 0, f, pasid ? pasid : NAIVE_NO_PASID, RW, true);
+        if (r.untranslated || (r.ok && (switched || r.pa != RW_PA)))
+            fail_msg("a write with PASID %u goes to %#llx", pasid, (unsigned long long)r.pa);
+    }
+}
+
+static void every_pasid_before_config(struct fake_vtd *fake, struct fake_pci *f)
+{
+    (void)fake;
+    switched = true;
+    if (f->invalidations_pasid)
+        for (unsigned i = 0; i < FAKE_ATC; i++)
+            assert_false(f->atc[i].used); // all is forgotten before anything is switched off
+    probe_pasids(f);
+}
+
+static void scalable(void **state)
+{
+    for (unsigned knows = 0; knows < 2; knows++) {
+        teardown(state);
+        setup(state);
+        struct fake_pci *nic = scalable_device(knows);
+        assert_true(machine_start(&m));
+        probe_pasids(nic);
+        m.fake->before_config = every_pasid_before_config;
+        assert_int_equal(machine_run(&m), DAM_STOP_NONE);
+        assert_string_equal(m.fake->violation, "");
+        assert_int_equal(m.fake->config_writes, 2);
+        assert_int_equal(nic->invalidations, 1);
+        assert_int_equal(nic->invalidations_pasid, knows ? PASIDS - 1 : 0);
+        assert_int_equal(m.fake->unit[0].last_depth, 9);
+        assert_int_equal(m.fake->unit[0].last_pfsid, NIC);
+        assert_int_equal(m.fake->unit[0].iqh, m.fake->unit[0].iqt);
+        assert_false(fake_ats_on(nic));
+        probe_pasids(nic);
+        assert_true(fake_ats_dma_pasid(m.fake, 0, nic, 7, RW, false).ok);
+        assert_int_equal(m.fake->unit[0].faults_recorded, 0);
+        machine_report(&m);
+        uint32_t count, off = 0;
+        const struct dam_note_requester *r = machine_section(&m, DAM_SECTION_REQUESTERS, &count);
+        for (uint32_t i = 0; i < count; i++)
+            off += r[i].rid == NIC && (r[i].flags & DAM_REQ_ATS) && (r[i].flags & DAM_REQ_ATS_OFF);
+        assert_int_equal(off, PASIDS);
+    }
+}
+
+static void scalable_and_silent(void **state)
+{
+    (void)state;
+    struct fake_pci *nic = scalable_device(true);
+    nic->deaf = true;
+    m.fake->unit[0].device_gives_up_us = 300;
+    assert_true(machine_start(&m));
+    probe_pasids(nic);
+    assert_int_equal(machine_run(&m), DAM_STOP_NONE);
+    assert_string_equal(m.fake->violation, "");
+    switched = true;
+    probe_pasids(nic);
+    machine_report(&m);
+    assert_int_equal(machine_findings(&m, DAM_F_ATS_SILENT), 1);
+    assert_true(m.fake->unit[0].device_tlb <= 32);
+    assert_false(fake_ats_on(nic));
+    assert_int_equal(m.fake->unit[0].iqh, m.fake->unit[0].iqt);
+    assert_int_equal(m.fake->unit[0].fsts, 0);
+}
+
 // ---- the Nth operation fails
 // --------------------------------------------------------------------------------
 static void any_call_fails(bool and_all_later)
@@ -527,6 +620,8 @@ int main(void)
         T(unit_that_failed_half_way),
         T(unit_left_alone),
         T(segments),
+        T(scalable),
+        T(scalable_and_silent),
         T(any_call_fails_once),
         T(any_call_and_all_later_fail),
     };

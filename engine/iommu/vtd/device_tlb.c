@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: MIT
-// Device TLBs. VT-d architecture specification r4.1, 6.5.2.5 "Device-TLB Invalidate Descriptor", 6.5.2.10
-// "Queued Invalidation Error"; PCI Express Base specification 6.0, 10.3.
+// Device TLBs. VT-d architecture specification r4.1, 6.5.2.5 "Device-TLB Invalidate Descriptor", 6.5.2.6
+// "PASID-based-Device-TLB Invalidate Descriptor", 6.5.2.10 "Queued Invalidation Error"; PCI Express Base
+// specification 6.0, 10.3.
 #include "iommu/vtd/queue.h"
 #include "iommu/vtd/regs.h"
 
-#define DESC_TYPE        3, 0
-#define DESC_DEVICE_TLB  3
-#define DESC_PFSID_LOW   15, 12
+#define DESC_TYPE       3, 0
+#define DESC_DEVICE_TLB 3
+#define DESC_PFSID_LOW  15, 12
+#define DESC_PFSID_HIGH 63, 52
+// without PASID
 #define DESC_MAX_PENDING 20, 16
 #define DESC_SID         47, 32
-#define DESC_PFSID_HIGH  63, 52
+// with PASID
+#define DESC_DEVICE_TLB_PASID  8
+#define DESC_PASID_MAX_PENDING 8, 4
+#define DESC_PASID_SID         31, 16
+#define DESC_PASID_PASID       51, 32
 // Word 1: S, and an address of ones whose highest bit is 0, which together mean every address.
-#define EVERYTHING 0x7FFFFFFFFFFFF001ull
+#define EVERY_ADDRESS 0x7FFFFFFFFFFFF000ull
+#define DESC_S        0, 0
+#define DESC_PASID_S  11, 11
 
 // What a silent device may cost: this many waits after the first.
 #define RECOVERIES 2u
@@ -41,16 +50,31 @@ static dam_err recover(struct vtd_unit *unit)
     return err ? err : DAM_E_STATE;
 }
 
-dam_err vtd_invalidate_device(struct vtd_unit *unit, uint16_t rid, uint16_t pf, uint8_t depth)
+bool vtd_has_device_tlbs(const struct vtd_unit *unit)
 {
-    if (!unit->queue || !dam_bits_get(unit->ecap, VTD_ECAP_DT))
-        return DAM_E_UNSUPPORTED;
-    const uint64_t pfsid = dam_bits_get(unit->ecap, VTD_ECAP_DIT) ? pf : 0;
-    vtd_queue_put(unit,
-                  dam_bits_put(DESC_DEVICE_TLB, DESC_TYPE) | dam_bits_put(pfsid & 0xF, DESC_PFSID_LOW) |
-                      dam_bits_put(depth, DESC_MAX_PENDING) | dam_bits_put(rid, DESC_SID) |
-                      dam_bits_put(pfsid >> 4, DESC_PFSID_HIGH),
-                  EVERYTHING);
+    return dam_bits_get(unit->ecap, VTD_ECAP_DT);
+}
+
+void vtd_device_tlb_put(struct vtd_unit *unit, const struct vtd_device *device, uint32_t pasid)
+{
+    const uint64_t pfsid = dam_bits_get(unit->ecap, VTD_ECAP_DIT) ? device->pf : 0;
+    const uint64_t word =
+        dam_bits_put(pfsid & 0xF, DESC_PFSID_LOW) | dam_bits_put(pfsid >> 4, DESC_PFSID_HIGH);
+    if (pasid == VTD_NO_PASID)
+        vtd_queue_put(unit,
+                      word | dam_bits_put(DESC_DEVICE_TLB, DESC_TYPE) |
+                          dam_bits_put(device->depth, DESC_MAX_PENDING) | dam_bits_put(device->rid, DESC_SID),
+                      EVERY_ADDRESS | dam_bits_mask(DESC_S));
+    else
+        vtd_queue_put(unit,
+                      word | dam_bits_put(DESC_DEVICE_TLB_PASID, DESC_TYPE) |
+                          dam_bits_put(device->depth, DESC_PASID_MAX_PENDING) |
+                          dam_bits_put(device->rid, DESC_PASID_SID) | dam_bits_put(pasid, DESC_PASID_PASID),
+                      EVERY_ADDRESS | dam_bits_mask(DESC_PASID_S));
+}
+
+dam_err vtd_device_tlb_run(struct vtd_unit *unit)
+{
     dam_err err = vtd_queue_run(unit);
     if (err != DAM_E_TIMEOUT)
         return err;

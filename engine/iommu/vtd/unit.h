@@ -99,11 +99,21 @@ void vtd_give_invalidation_back(struct vtd_unit *unit);
 // Invalidates the context cache, in scalable mode the PASID cache, then the IOTLB, all whole, and drains
 // reads and writes that were already translated.
 DAM_MUST_CHECK dam_err vtd_invalidate_all(struct vtd_unit *unit);
-// Asks a device to forget all translations without PASID, and waits until it says that it has, and has
-// finished what it had begun with them (device_tlb.c). rid: the function; pf: its physical function, or
-// itself; depth: as its ATS capability has it. DAM_E_UNSUPPORTED: the unit has no device TLBs, or its queue
-// is not in use. DAM_E_TIMEOUT: no answer; the queue works again. DAM_E_STATE: no answer, and the queue
-// stands. At most three times max_wait_us.
-DAM_MUST_CHECK dam_err vtd_invalidate_device(struct vtd_unit *unit, uint16_t rid, uint16_t pf, uint8_t depth);
+// ---- device TLBs (device_tlb.c)
+// Whether devices may keep translations at all.
+bool vtd_has_device_tlbs(const struct vtd_unit *unit);
+struct vtd_device {
+    uint16_t rid, pf; // the function; its physical function, or itself
+    uint8_t depth;    // as its ATS capability has it
+};
+// Puts a request into the queue, which must be in use, that the device forget all translations of one PASID,
+// for which the queue must be wide, or those without PASID. At most VTD_DEVICE_TLB_BATCH before each run.
+#define VTD_NO_PASID         0xFFFFFFFFu
+#define VTD_DEVICE_TLB_BATCH 32u
+void vtd_device_tlb_put(struct vtd_unit *unit, const struct vtd_device *device, uint32_t pasid);
+// Waits until the devices say that they have, and have finished what they had begun with them. DAM_E_TIMEOUT:
+// no answer; the queue works again. DAM_E_STATE: no answer, and the queue stands. At most three times
+// max_wait_us.
+DAM_MUST_CHECK dam_err vtd_device_tlb_run(struct vtd_unit *unit);
 
 #endif
