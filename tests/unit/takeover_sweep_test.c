@@ -32,14 +32,17 @@ struct mode {
     const char *name;
     uint64_t ecap_clear, cap_set;
     unsigned units;
-    bool identity; // the disk passes through
+    bool identity;        // the disk passes through
+    enum dam_stage stage; // scalable mode: DAM_STAGE_FIRST or _SECOND
 };
 
 static const struct mode modes[] = {
-    {"queue", 0, 0, 1, false},
-    {"registers, write buffer to be flushed", 1 << 1, 1 << 4, 1, false},
-    {"walks that do not snoop, pass-through", 1, 0, 1, true},
-    {"two units", 0, 0, 2, false},
+    {"queue", 0, 0, 1, false, 0},
+    {"registers, write buffer to be flushed", 1 << 1, 1 << 4, 1, false, 0},
+    {"walks that do not snoop, pass-through", 1, 0, 1, true, 0},
+    {"two units", 0, 0, 2, false, 0},
+    {"scalable mode, second stage", 0, 0, 1, false, DAM_STAGE_SECOND},
+    {"scalable mode, first stage", 0, 0, 1, false, DAM_STAGE_FIRST},
 };
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
@@ -50,6 +53,29 @@ static uint64_t tree(struct old_kernel *k)
     old_kernel_map(k, root, 4, 0, RO, RO_PA, OLD_R);
     old_kernel_map(k, root, 4, 0, INTO, M_CRASH_START + 0x5000, OLD_R | OLD_W);
     return root;
+}
+
+static uint64_t first_stage_tree(struct old_kernel *k)
+{
+    const unsigned use = OLD_FS_P | OLD_FS_U | OLD_FS_A | OLD_FS_D;
+    uint64_t root = old_kernel_page(k);
+    old_kernel_map_first(k, root, 4, 0, RW, RW_PA, use | OLD_FS_W);
+    old_kernel_map_first(k, root, 4, 0, RO, RO_PA, use);
+    old_kernel_map_first(k, root, 4, 0, INTO, M_CRASH_START + 0x5000, use | OLD_FS_W);
+    return root;
+}
+
+static void attach(const struct mode *mode, struct old_kernel *k, unsigned rid, unsigned did)
+{
+    if (mode->stage) {
+        old_kernel_directory(k, rid, 0, 0);
+        old_kernel_bind(k, rid, 0, mode->stage, 4, did,
+                        mode->stage == DAM_STAGE_FIRST ? first_stage_tree(k) : tree(k));
+    } else if (mode->identity && rid == DISK) {
+        old_kernel_attach(k, rid, 2, 4, 1, 0);
+    } else {
+        old_kernel_attach(k, rid, 0, 4, did, tree(k));
+    }
 }
 
 // ---- what fails, and when
@@ -193,9 +219,10 @@ static void prepare(const struct mode *mode, enum dam_policy policy)
         struct old_kernel *k = &m.k[i];
         m.fake->unit[i].ecap &= ~mode->ecap_clear;
         m.fake->unit[i].cap |= mode->cap_set;
-        old_kernel_attach(k, NIC, 0, 4, 5, tree(k));
-        old_kernel_attach(k, DISK, mode->identity ? 2 : 0, 4, mode->identity ? 1 : 6,
-                          mode->identity ? 0 : tree(k));
+        if (mode->stage)
+            machine_scalable(&m, i);
+        attach(mode, k, NIC, 5);
+        attach(mode, k, DISK, 6);
     }
     ops = m.fake->ops;
     ops.mem_read = op_mem_read;
@@ -229,18 +256,20 @@ static void must(bool holds, const char *what)
         fail_msg("%s: %s; %s", about, what, m.fake->violation);
 }
 
-// Every leaf of a second-stage table: none leads into the crash region (the scratch page is in the pool, on
+// Every leaf of a page table: none leads into the crash region (the scratch page is in the pool, on
 // purpose), and none is writable where that is forbidden.
-static void check_leaves(uint64_t table, unsigned level, bool writable, bool may_write, uint64_t scratch)
+static void check_leaves(enum dam_stage stage, uint64_t table, unsigned level, bool writable, bool may_write,
+                         uint64_t scratch)
 {
     const uint64_t *entries = fake_vtd_ptr(m.fake, table, 4096);
     for (unsigned i = 0; entries && i < 512; i++) {
         uint64_t entry = entries[i], size = 4096ull << 9 * level, pa = entry & 0x7FFFFFF000ull & ~(size - 1);
         bool w = writable && (entry & OLD_W);
-        if (!(entry & 3) || entry >> 39 || (entry & 0x800))
+        bool used = stage == DAM_STAGE_FIRST ? (entry & 5) == 5 : (entry & 3) && !(entry & 0x800);
+        if (!used || entry >> 39)
             continue; // maps nothing
         if (level && !(entry & 0x80)) {
-            check_leaves(entry & 0x7FFFFFF000ull, level - 1, w, may_write, scratch);
+            check_leaves(stage, entry & 0x7FFFFFF000ull, level - 1, w, may_write, scratch);
             continue;
         }
         if (level && (level > 2 || (entry & (size - 1) & ~0xFFFull)))
@@ -309,7 +338,8 @@ static void check(struct run *run)
         for (struct unit *unit = t && whole ? t->units : NULL; unit; unit = unit->next)
             for (struct new_tree *n = unit->new_trees; n; n = n->next)
                 if (n->policy != DAM_POLICY_SCRATCH)
-                    check_leaves(n->root.v, n->levels - 1u, true, n->policy == DAM_POLICY_PRESERVE, scratch);
+                    check_leaves(n->stage, n->root.v, n->levels - 1u, true, n->policy == DAM_POLICY_PRESERVE,
+                                 scratch);
     }
     must(!changed || !DAM_STOP_IS_UNTOUCHED(run->stop), "called untouched, and the root pointer is another");
     if (t)
@@ -321,22 +351,14 @@ static void run_once(struct run *run)
 {
     prepare(run->mode, run->policy);
     run->stop = DAM_STOP_POOL;
-    uint64_t at = fault.at;
-    fault.at = NEVER; // the machine's own start does not count
-    firmware_end(&m.firmware);
-    for (unsigned i = 0; i < m.fake->units; i++)
-        fake_vtd_run(&m.fake->unit[i], m.k[i].root, m.fake->unit[i].ecap >> 1 & 1 ? M_QUEUES + 4096 * i : 0);
-    memcpy(m.old_before, m.old, M_OLD_END - M_OLD_START);
-    fake_vtd_settle(m.fake);
+    fault.seen = fault.failed = 0;
+    bool started = machine_start(&m); // only its last step, the takeover's state, can meet a fault
     for (unsigned i = 0; i < m.fake->units; i++)
         run->root[i] = m.fake->unit[i].root;
-    fault.seen = fault.failed = 0;
-    fault.at = at;
-    m.t = NULL;
-    if (dam_takeover_new(&m.config, &m.t) != DAM_OK)
-        m.t = NULL;
-    else
+    if (started)
         run->stop = machine_run(&m);
+    else
+        m.t = NULL;
     fault.at = NEVER;
     fault.and_all_later = false;
 }
@@ -366,7 +388,7 @@ static void sweep_kind(enum kind kind, uint64_t at_least)
 {
     for (size_t i = 0; i < MODES; i++)
         for (unsigned policy = 0; policy < POLICIES; policy++)
-            for (unsigned later = 0; later < 2; later++) {
+            for (unsigned later = 0; later < (policy == DAM_POLICY_FREEZE ? 2 : 1); later++) {
                 uint64_t count = sweep(&modes[i], policy, kind, later);
                 if (count < at_least)
                     fail_msg("%s: %llu failures only", about, (unsigned long long)count);
