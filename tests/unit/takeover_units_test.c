@@ -76,13 +76,29 @@ static void expect_taken(unsigned unit)
 
 // ---- mixes of states
 // ----------------------------------------------------------------------------------------
-enum state { RUNS, OFF, ABSENT, MODE, ROOT, QUEUE, SRTP, WAITS, STATES };
+enum state { RUNS, SCALABLE, OFF, ABSENT, MODE, ROOT, QUEUE, SRTP, WAITS, STATES };
+
+// The same in scalable mode, in tables of its own.
+static void build_scalable(unsigned unit)
+{
+    struct old_kernel *k = &m.k[unit];
+    k->root = old_kernel_page(k);
+    machine_scalable(&m, unit);
+    uint64_t tree = old_kernel_page(k);
+    old_kernel_map(k, tree, 4, 0, RW, RW_PA(unit), OLD_R | OLD_W);
+    old_kernel_directory(k, NIC, 0, 0);
+    old_kernel_bind(k, NIC, 0, 2, 4, 5, tree);
+}
 
 static void put_into(unsigned unit, enum state state)
 {
     struct fake_unit *u = &m.fake->unit[unit];
     fake_vtd_run(u, m.k[unit].root, M_QUEUES + 4096 * unit);
     switch (state) {
+    case SCALABLE:
+        build_scalable(unit);
+        fake_vtd_run(u, m.k[unit].root | 1 << 10, (M_QUEUES + 4096 * unit) | 1 << 11);
+        break;
     case OFF:
         u->gsts = 1u << 30; // a root pointer, and not in use
         break;
@@ -119,6 +135,7 @@ static void check_state(unsigned unit, enum state state)
     assert_int_equal(u->tes_off, 0);
     switch (state) {
     case RUNS:
+    case SCALABLE:
         expect_taken(unit);
         break;
     case OFF:
@@ -154,7 +171,7 @@ static void run_mix(const enum state *states, unsigned units)
     build(units);
     for (unsigned u = 0; u < units; u++) {
         put_into(u, states[u]);
-        running += states[u] == RUNS;
+        running += states[u] == RUNS || states[u] == SCALABLE;
         failing += states[u] >= QUEUE;
         other += states[u] == MODE || states[u] == ROOT;
     }
@@ -232,6 +249,55 @@ static void each_wait_of_each_unit(void **state)
             assert_int_equal(u->tes_off, 0);
             assert_true(machine_old_memory_untouched(&m));
             machine_teardown(&m);
+        }
+    }
+}
+
+// One unit goes away at its Nth register write: from then on it reads all ones, as if its power were gone.
+static unsigned dies, dies_after, its_writes;
+
+static void kill_unit(struct fake_vtd *fake, unsigned unit, uint16_t offset, uint64_t value)
+{
+    (void)offset;
+    (void)value;
+    if (unit == dies && ++its_writes == dies_after)
+        fake->unit[unit].absent = true;
+}
+
+static void one_goes_away_meanwhile(void **state)
+{
+    (void)state;
+    for (unsigned registers = 0; registers < 2; registers++) {
+        for (dies = 0; dies < 3; dies++) {
+            bool died = true;
+            for (dies_after = 1; died; dies_after++) {
+                build(3);
+                m.fake->unit[dies].ecap &= registers ? ~(1ull << 1) : ~0ull;
+                assert_true(machine_start(&m));
+                its_writes = 0;
+                m.fake->after_write = kill_unit;
+                uint64_t began = m.fake->now_us;
+                enum dam_stop stop = machine_run(&m);
+                died = its_writes >= dies_after;
+                assert_true(m.fake->now_us - began < 100000);
+                if (m.fake->violations && !strstr(m.fake->violation, "where no unit is"))
+                    fail_msg("write %u: %s", dies_after, m.fake->violation);
+                assert_true(machine_old_memory_untouched(&m));
+                machine_report(&m);
+                for (unsigned u = 0; u < 3; u++)
+                    if (u != dies)
+                        expect_taken(u);
+                uint8_t status = unit_note(dies)->status;
+                if (died) {
+                    assert_true(stop == DAM_STOP_UNITS || stop == DAM_STOP_VERIFY);
+                    assert_true(status == DAM_UNIT_FAILED_BEFORE || status == DAM_UNIT_FAILED_AFTER);
+                } else {
+                    assert_int_equal(stop, DAM_STOP_NONE);
+                    assert_int_equal(status, DAM_UNIT_TAKEN);
+                }
+                machine_teardown(&m);
+            }
+            assert_true(dies_after > 6);
         }
     }
 }
@@ -526,6 +592,7 @@ int main(void)
         cmocka_unit_test(every_mix_of_three),
         cmocka_unit_test(four_with_one_that_runs),
         cmocka_unit_test(each_wait_of_each_unit),
+        cmocka_unit_test(one_goes_away_meanwhile),
         cmocka_unit_test(any_call_fails_once),
         cmocka_unit_test(no_room_for_one),
         cmocka_unit_test(no_domain_id_for_one),
