@@ -22,6 +22,9 @@ TEXTS = {
     "ats_on": "functions with ATS on at the hand-over",
     "ats_switched_off": "the note names a requester whose ATS was switched off",
     "stop": "stop code in the note",
+    "interrupt_table_copied": "the capture kernel copies the interrupt remapping table",
+    "interrupts_silenced": "the note tells of interrupt entries that were taken out",
+    "stray_interrupts": "interrupts that the capture kernel does not know",
     "bad_words": "words on the command line that the note calls bad",
     "took_over": "the stage replaced the root table",
 }

@@ -142,10 +142,19 @@ def _time_figures(record: Record) -> dict:
             "s_panic_to_dump": span(record.panic, record.end)}
 
 
+def _stray_interrupts(lines: list[str]) -> int | None:
+    """Counts the complaints after remapping was set up: what the local APIC had taken before comes sooner."""
+    set_up = [n for n, text in enumerate(lines) if "Enabled IRQ remapping" in text]
+    return sum("No irq handler for vector" in text for text in lines[set_up[0]:]) if set_up else None
+
+
 def _stage_figures(record: Record) -> dict:
     lines = [text.split("cofferdam: ", 1)[1] for _, text in record.lines if "cofferdam: " in text]
     copied = [text for _, text in record.lines if "translation tables from previous kernel" in text]
+    later = [text for when, text in record.lines if record.panic and when >= record.panic]
     return {"stage_lines": lines, "hand_over": record.hand_over_text,
+            "interrupt_table_copied": any("Copied IR table" in text for text in later),
+            "stray_interrupts": _stray_interrupts(later),
             "linux_says": copied[-1].split("DMAR: ")[-1] if copied else ""}
 
 
@@ -157,6 +166,7 @@ def _note_figures(view: View, note: dict | None) -> dict:
         summary = note["summary"]
         out = {"stop": str(summary["stop"]), "bad_words": str(summary["bad_words"]),
                "us_stage": max(summary["us_since_entry"].values(), default=0)}
+        out["interrupts_silenced"] = any(unit["irq_silenced"] for unit in note["units"])
         out["ats_switched_off"] = any("ats-off" in one["flags"] for one in note["requesters"])
         if view.judged and view.took_over:
             out["note_disagrees"] = _disagreements(view, note)
