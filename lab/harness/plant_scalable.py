@@ -88,9 +88,9 @@ def pasid_entry_pass_through(p: Planter) -> None:
     p.put(p.context, p.word(p.context) & ~(7 << 6 | 7 << 2) | 4 << 6 | 2 << 2)
 
 
-@case(CUT, finding=False)
+@case(VICTIM_LOST)
 def rid_pasid_elsewhere(p: Planter) -> None:
-    """requests without a PASID are led to a PASID that has no entry"""
+    """requests without a PASID are led to another PASID, on a unit that has none but 0 for them"""
     p.put(p.wide_context + 8, p.word(p.wide_context + 8) | 0x3F)
 
 

@@ -31,7 +31,7 @@ class Rules:
 
     width: int = 52  # host address width
     cap: int = 0xF << 34 | 0xE << 8 | 1 << 56  # all page sizes, 3 to 5 levels
-    ecap: int = 1 << 2 | 1 << 6 | 1 << 7  # device TLBs, pass-through, snoop control
+    ecap: int = 1 << 2 | 1 << 6 | 1 << 7 | 1 << 49  # device TLBs, pass-through, snoop control, RID_PASID
     known: Callable[[int], bool] = lambda address: True
 
     @property
@@ -159,6 +159,7 @@ class Tables:
     def _scalable_context(self, rid: int, words: tuple[int, ...], address: int) -> None:
         lo, hi, *rest = words
         wrong = lo & (_bits(8, 5) | _bits(63, self.rules.width)) or hi & _bits(63, 21) or any(rest)
+        wrong = wrong or hi & 0xFFFFF and not self.rules.ecap >> 49 & 1  # no RPS: the field is reserved
         if wrong or not self.rules.known(lo & ADDRESS):
             self.contexts[rid] = Context(rid, BROKEN, 0, 0, lo & ADDRESS, bool(lo & 2), address)
             return

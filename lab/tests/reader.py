@@ -99,6 +99,8 @@ def test_scalable():
     memory = scalable(0x1000, 0x10000, LEAVES)
     memory.put(0x2000, 4 * 0x18, 0x3001 | 0x1E0)
     check("a context entry with reserved bits", Tables(memory.read, 0x1000, True).contexts[0x98].kind, BROKEN)
+    memory = scalable(0x1000, 0x10000, LEAVES, pasids=(9,))
+    check("RID_PASID on a unit without RPS", Tables(memory.read, 0x1000, True, Rules(ecap=0)).contexts[0x98].kind, BROKEN)
     memory = scalable(0x1000, 0x10000, LEAVES)
     memory.put(0x3000, 0, 0x4001 | 0xFFC)
     check("a directory entry with reserved bits", Tables(memory.read, 0x1000, True).contexts[0x98].kind, BROKEN)
