@@ -7,7 +7,7 @@ that the lab can say what every requester could reach before and after the takeo
 it judges. What the hardware would refuse (reserved bits, widths, pointers to nothing) maps nothing here either.
 """
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable
 
 from .paths import LabError
@@ -87,6 +87,7 @@ class Tables:
     pages: set[int] = field(default_factory=set)
     structure: set[int] = field(default_factory=set)  # pages of all but the paging structures
     broken_buses: set[int] = field(default_factory=set)
+    _directories: dict[int, list[Context]] = field(default_factory=dict)  # of a context's first word
     _silent: set[int] = field(default_factory=set)
     _leaves: dict[tuple[int, int, str], list[Leaf]] = field(default_factory=dict)
     _reads: int = 0
@@ -164,26 +165,32 @@ class Tables:
             self.contexts[rid] = Context(rid, BROKEN, 0, 0, lo & ADDRESS, bool(lo & 2), address)
             return
         self.rid_pasid[rid] = hi & 0xFFFFF
+        if lo not in self._directories:  # many contexts may share one: what is shared by all that is broken
+            self._directories[lo] = list(self._directory(lo))
+        for entry in self._directories[lo]:
+            source = entry.source << 16 | rid
+            self.contexts[source] = replace(entry, source=source)
+
+    def _directory(self, lo: int):
+        """Yields the present entries below a PASID directory, with the PASID for their source."""
         count = 1 << (lo >> 9 & 7) + 7
         for at in range(0, 8 * count, PAGE):
             if not self.rules.known((lo & ADDRESS) + at):
                 break
             for index, entry in enumerate(self._words((lo & ADDRESS) + at)[: count - at // 8]):
                 if entry & 1:
-                    self._pasid_table(rid, (at // 8 + index) << 6, entry, bool((lo | entry) & 2))
+                    yield from self._pasid_table((at // 8 + index) << 6, entry, bool((lo | entry) & 2))
 
-    def _pasid_table(self, rid: int, first: int, entry: int, faults_off: bool) -> None:
+    def _pasid_table(self, first: int, entry: int, faults_off: bool):
         table = entry & ADDRESS
         if entry & (_bits(11, 2) | _bits(63, self.rules.width)) or not self.rules.known(table):
-            source = first << 16 | rid
-            self.contexts[source] = Context(source, BROKEN, 0, 0, table, faults_off, table)
+            yield Context(first, BROKEN, 0, 0, table, faults_off, table)
             return
         words = self._words(table)
         for number in range(64):
             q = words[8 * number : 8 * number + 8]
             if q[0] & 1:
-                source = (first | number) << 16 | rid
-                self.contexts[source] = self._pasid_entry(source, q, faults_off, table + 64 * number)
+                yield self._pasid_entry(first | number, q, faults_off, table + 64 * number)
 
     def _pasid_entry(self, source: int, q: tuple[int, ...], faults_off: bool, address: int) -> Context:
         kind = PGTT.get(q[0] >> 6 & 7, BROKEN)
