@@ -103,7 +103,7 @@ static dam_err read_directory(struct dam_takeover *t, struct unit *unit, struct 
 {
     unsigned entries = vtd_directory_entries(&f->context);
     size_t pages = (entries + DIR_WORDS - 1) / DIR_WORDS;
-    void *copied, *planned;
+    void *copied = NULL, *planned = NULL;
     uint64_t used = dam_arena_used(t->pool), share = (t->pool->size - used) / SHARE;
     dam_err err = dam_arena_pages(t->pool, pages, &copied);
     if (!err)
