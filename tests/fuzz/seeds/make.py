@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the committed seeds of note_fuzz and image_fuzz again: tests/fuzz/seeds/make.py"""
+"""Writes the committed seeds of note_fuzz, image_fuzz and pci_fuzz again: tests/fuzz/seeds/make.py"""
 import struct
 import sys
 from pathlib import Path
@@ -20,6 +20,11 @@ def overlay(original, setup=2560):
     return header + original[:0x280]
 
 
+def config_space(dwords):
+    """Dwords of configuration space behind their places, as pci_fuzz reads them."""
+    return b"".join(struct.pack("<HI", at // 4, value) for at, value in dwords.items())
+
+
 def main():
     """All seeds, a few KiB each."""
     notes = all_notes(usual_note())
@@ -34,6 +39,12 @@ def main():
         "image/overlay": overlay(kernel()),
         "image/zimage": kernel(x211=0), "image/old": kernel(x206=0x0B), "image/cut": kernel()[:3000],
     }
+    device = {0x000: 0x12348086, 0x004: 0x00100006, 0x100: 0x14810001, 0x148: 0x24010013, 0x14C: 0x80030001,
+              0x240: 0x2C01000F, 0x244: 0x80050027, 0x2C0: 0x3001001B, 0x2C4: 0x00011406, 0x300: 0x00010010,
+              0x308: 0x19, 0x310: 4, 0x314: 0x00020080}
+    seeds["pci/device"] = config_space(device)
+    seeds["pci/virtual"] = config_space({**device, 0x000: 0xFFFFFFFF})
+    seeds["pci/circle"] = config_space({**device, 0x300: 0x14810010})
     for name, data in seeds.items():
         path = HERE / name
         path.parent.mkdir(exist_ok=True)
