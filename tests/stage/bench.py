@@ -95,14 +95,26 @@ def put_cpu_tables(memory):
     memory.put64(L["BENCH_GDT"], 0, 0, 0x00AF9A000000FFFF, 0x00CF92000000FFFF)
 
 
-def put_iommu_tables(memory):
+def put_binding(memory, rid, table, domain, scalable):
+    """Context of rid on bus 0; in scalable mode PASID directory and table as well, in two pages behind `table`."""
+    if not scalable:
+        memory.put64(TABLES, (TABLES + 0x1000) | 1)
+        memory.put64(TABLES + 0x1000 + 16 * rid, table | 1, domain << 8 | 2)
+        return
+    memory.put64(TABLES, (TABLES + 0x1000) | 1, (TABLES + 0x2000) | 1) # a context table for each half of the bus
+    directory, pasids = table + 0x4000, table + 0x5000
+    memory.put64(TABLES + 0x1000 + 32 * rid, directory | 1)
+    memory.put64(directory, pasids | 1)
+    memory.put64(pasids, table | 2 << 6 | 2 << 2 | 1, domain)
+
+
+def put_iommu_tables(memory, scalable=False):
     """Root, contexts of RIDS on bus 0 with a table each, 4 levels; the second one leads into the crash region too."""
-    memory.put64(TABLES, (TABLES + 0x1000) | 1)
-    at = TABLES + 0x2000
+    at = TABLES + 0x3000
     for number, rid in enumerate(RIDS):
         levels = [at + 0x1000 * i for i in range(4)]
-        at += 0x4000
-        memory.put64(TABLES + 0x1000 + 16 * rid, levels[0] | 1, (5 + number) << 8 | 2)
+        put_binding(memory, rid, at, 5 + number, scalable)
+        at += 0x6000
         for i in range(3):
             memory.put64(levels[i] + (IOVA >> (39 - 9 * i) & 511) * 8, levels[i + 1] | 3)
         leaf = levels[3] + (IOVA >> 12 & 511) * 8
@@ -111,8 +123,9 @@ def put_iommu_tables(memory):
         if number == 1:
             memory.put64(leaf + 64, (CRASH + 0x5000) | 3)
     # A queue in which all is done; QEMU lets it be turned off only after a wait descriptor.
+    more = (0, 0) if scalable else ()
     memory.put64(QUEUE + 0x1000, 1)
-    memory.put64(QUEUE, 2 | 1 << 4, 0, 5 | 1 << 5 | 1 << 32, QUEUE + 0x1000)
+    memory.put64(QUEUE, 2 | 1 << 4, 0, *more, 5 | 1 << 5 | 1 << 32, QUEUE + 0x1000, *more)
 
 
 def elf_headers(ranges):
@@ -124,19 +137,34 @@ def elf_headers(ranges):
     return out
 
 
-def vtd_steps(queue=True, translation=True, root=TABLES):
+def vtd_steps(queue=True, translation=True, remapping=True, scalable=False):
     """What an old kernel did to the unit: (kind, mask, register, value)."""
     base = L["BENCH_VTD"]
-    set32, set64, wait = L["STEP_WRITE32"], L["STEP_WRITE64"], L["STEP_WAIT32"]
-    steps = [(set64, 0, base + 0x20, root), (set32, 0, base + 0x18, 1 << 30), (wait, 1 << 30, base + 0x1C, 1 << 30)]
+    steps = []
     on = 0
+
+    def write(register, value):
+        steps.append((L["STEP_WRITE64"], 0, base + register, value))
+
+    def command(bit, lasting):
+        nonlocal on
+        steps.append((L["STEP_WRITE32"], 0, base + 0x18, on | 1 << bit))
+        steps.append((L["STEP_WAIT32"], 1 << bit, base + 0x1C, 1 << bit))
+        on |= lasting << bit
+
+    write(0x20, TABLES | scalable << 10)
+    command(30, 0)
     if queue:
-        on |= 1 << 26
-        steps += [(set64, 0, base + 0x88, 0), (set64, 0, base + 0x90, QUEUE), (set32, 0, base + 0x18, on),
-                  (wait, 1 << 26, base + 0x1C, 1 << 26), (set64, 0, base + 0x88, 32)]
+        write(0x88, 0)
+        write(0x90, QUEUE | scalable << 11)
+        command(26, 1)
+        write(0x88, 64 if scalable else 32)
+    if remapping:
+        write(0xB8, REMAPPING | 7)
+        command(24, 0)
+        command(25, 1)
     if translation:
-        on |= 1 << 31
-        steps += [(set32, 0, base + 0x18, on), (wait, 1 << 31, base + 0x1C, 1 << 31)]
+        command(31, 1)
     return steps
 
 
@@ -147,9 +175,9 @@ APIC_STEPS = [(L["STEP_WRITE32"], 0, 0xFEE000F0, 0x1FF), (L["STEP_WRITE32"], 0, 
 class Kexec:
     """What the loader was asked for. e820, ELF headers and command line as kexec_file_load makes them."""
 
-    def __init__(self, words="", crash=True, la57=False, steps=None, elfcorehdr=None, pool="2M"):
-        self.crash, self.la57, self.pool = crash, la57, pool
-        self.steps = APIC_STEPS + (vtd_steps() if steps is None else steps)
+    def __init__(self, words="", crash=True, la57=False, steps=None, elfcorehdr=None, pool="2M", scalable=False):
+        self.crash, self.la57, self.pool, self.scalable = crash, la57, pool, scalable
+        self.steps = APIC_STEPS + (vtd_steps(scalable=scalable) if steps is None else steps)
         line = "console=ttyS0 " + words
         if crash:
             line = f"elfcorehdr={hex(ELFCORE) if elfcorehdr is None else elfcorehdr} " + line
@@ -319,7 +347,7 @@ class Bench:
         memory = Memory()
         put_firmware(memory)
         put_cpu_tables(memory)
-        put_iommu_tables(memory)
+        put_iommu_tables(memory, kexec.scalable)
         memory.put(INJECT, (BUILD / "machine/inject.bin").read_bytes())
         memory.put(0x500, bytes(range(256)))
         put_kexec(memory, image, kexec)

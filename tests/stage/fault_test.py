@@ -393,7 +393,7 @@ def main():
         every_access(check, "op_mmio_read", UD)
         every_function(check, (UD, NMI))
         for what, words_, options in (
-                ("5-level: ", "", {"la57": True}), ("registers: ", "", {"steps": vtd_steps(queue=False)}),
+                ("5-level: ", "", {"la57": True}), ("registers: ", "", {"steps": vtd_steps(queue=False, remapping=False)}),
                 ("preserve: ", "cofferdam.policy=preserve", {}), ("scratch: ", "cofferdam.policy=scratch", {}),
                 ("block: ", "cofferdam.policy=block", {})):
             check.kernel(words_, **options)
@@ -402,10 +402,19 @@ def main():
             after_commit(check, AFTER, faults, what)
             hand_over(check, HAND_OVER if full else HAND_OVER[:1] + HAND_OVER[-1:], faults, what)
         old_translation_never_off(check)
-        print(f"1..{check.number}")
-        sys.exit(1 if check.failed else 0)
     finally:
         bench.close()
+    check.bench = bench = open_bench(devices=("intel-iommu,intremap=on,aw-bits=48,x-scalable-mode=on",))
+    try:
+        check.kernel(scalable=True)
+        before_commit(check, BEFORE if full else BEFORE[-3:], EVERYWHERE, "scalable: ")
+        after_commit(check, AFTER, EVERYWHERE, "scalable: ")
+        every_access(check, "op_mmio_write", UD)
+        old_translation_never_off(check)
+    finally:
+        bench.close()
+    print(f"1..{check.number}")
+    sys.exit(1 if check.failed else 0)
 
 
 if __name__ == "__main__":

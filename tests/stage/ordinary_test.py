@@ -63,8 +63,8 @@ def reserved(result):
 def no_old_table_in_use(result):
     """The next kernel will overwrite old memory: every table lies in the pool."""
     view = tables(result)
-    for rid in RIDS:
-        view.leaves(rid)
+    for source in list(view.contexts):
+        view.leaves(source)
     outside = [hex(page) for page in view.pages if not result.pool[0] <= page < result.pool[1]]
     assert not outside, f"tables outside the pool: {outside}"
     return view
