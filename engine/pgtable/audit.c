@@ -204,7 +204,7 @@ dam_err pt_translate(const struct pt_format *format, const struct pt_params *par
         if (e.kind == PT_EMPTY || (!r && !w))
             return DAM_E_ABSENT;
         if (e.kind == PT_LEAF) {
-            *out = (struct pt_entry){PT_LEAF, r, w, e.addr + iova % pt_span(level)};
+            *out = (struct pt_entry){.kind = PT_LEAF, .r = r, .w = w, .addr = e.addr + iova % pt_span(level)};
             return DAM_OK;
         }
         from = pa;

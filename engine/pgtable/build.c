@@ -7,17 +7,17 @@ static bool owned(const struct pt_tree *tree, dam_pa pa)
     return dam_arena_ptr(pool, pa) && pa.v - pool->pa.v >= tree->own_from;
 }
 
-// ANDs (r, w) into every entry of a copy of the table at `from`, and empties those that the hardware would
-// refuse anyway or that lead where no table may lie: a copy of ours never leads anywhere unknown, even if the
-// old table changed since it was audited.
-static void push_down(const struct pt_tree *tree, dam_pa from, uint64_t *entries, unsigned level, bool r,
-                      bool w)
+// Puts what `through` restricts upon every entry of a copy of the table at `from`, and empties those that the
+// hardware would refuse anyway or that lead where no table may lie: a copy of ours never leads anywhere
+// unknown, even if the old table changed since it was audited.
+static void push_down(const struct pt_tree *tree, dam_pa from, uint64_t *entries, unsigned level,
+                      const struct pt_entry *through)
 {
     for (unsigned i = 0; i < PT_ENTRIES; i++) {
         struct pt_entry e = tree->format->decode(&tree->params, entries[i], level);
         bool keep = e.kind == PT_LEAF ||
                     (e.kind == PT_TABLE && pt_known_table(tree->memory, from, dam_pa_of(e.addr)));
-        entries[i] = keep ? tree->format->restrict_to(entries[i], r, w) : 0;
+        entries[i] = keep ? tree->format->restrict_to(entries[i], through) : 0;
     }
 }
 
@@ -32,14 +32,14 @@ static dam_err new_table(const struct pt_tree *tree, uint64_t **entries, dam_pa 
     return DAM_OK;
 }
 
-static dam_err copy_table(const struct pt_tree *tree, dam_pa from, unsigned level, bool r, bool w,
-                          uint64_t **entries, dam_pa *pa)
+static dam_err copy_table(const struct pt_tree *tree, dam_pa from, unsigned level,
+                          const struct pt_entry *through, uint64_t **entries, dam_pa *pa)
 {
     dam_err err = new_table(tree, entries, pa);
     if (!err)
         err = pt_read_table(tree->memory, from, *entries);
     if (!err)
-        push_down(tree, from, *entries, level, r, w);
+        push_down(tree, from, *entries, level, through);
     return err;
 }
 
@@ -56,7 +56,8 @@ dam_err pt_tree_share(struct pt_tree *tree, dam_pa old_root, bool r, bool w)
     tree->own_from = tree->memory->pool->low;
     if (!pt_known_table(tree->memory, old_root, old_root))
         return DAM_E_RANGE;
-    return copy_table(tree, old_root, tree->params.levels - 1u, r, w, &entries, &tree->root);
+    struct pt_entry through = {.kind = PT_TABLE, .r = r, .w = w};
+    return copy_table(tree, old_root, tree->params.levels - 1u, &through, &entries, &tree->root);
 }
 
 // Makes *slot, an entry of `level` ≥ 1, lead to a table of this tree's own with nothing restricted on the
@@ -69,17 +70,18 @@ static dam_err descend(const struct pt_tree *tree, uint64_t *slot, unsigned leve
     dam_err err = DAM_OK;
     if (e.kind == PT_TABLE && owned(tree, pa)) {
         *child = dam_arena_ptr(tree->memory->pool, pa);
-        if (!e.r || !e.w)
-            push_down(tree, pa, *child, level - 1, e.r, e.w);
+        if (!e.r || !e.w || e.xd)
+            push_down(tree, pa, *child, level - 1, &e);
     } else if (e.kind == PT_TABLE) {
-        err = copy_table(tree, pa, level - 1, e.r, e.w, child, &pa);
+        err = copy_table(tree, pa, level - 1, &e, child, &pa);
     } else {
         err = new_table(tree, child, &pa);
         for (unsigned i = 0; !err && e.kind == PT_LEAF && i < PT_ENTRIES; i++)
             (*child)[i] = f->split(&tree->params, *slot, level, i);
     }
     if (!err)
-        *slot = f->encode(&tree->params, &(struct pt_entry){PT_TABLE, true, true, pa.v}, level);
+        *slot = f->encode(&tree->params,
+                          &(struct pt_entry){.kind = PT_TABLE, .r = true, .w = true, .addr = pa.v}, level);
     return err;
 }
 
@@ -141,7 +143,7 @@ dam_err pt_tree_map(struct pt_tree *tree, uint64_t iova, uint64_t addr, uint64_t
     uint64_t limit = 1ull << tree->params.haw;
     if (addr >= limit || size > limit - addr)
         return DAM_E_RANGE;
-    return set(tree, iova, size, (struct pt_entry){PT_LEAF, r, w, addr});
+    return set(tree, iova, size, (struct pt_entry){.kind = PT_LEAF, .r = r, .w = w, .addr = addr});
 }
 
 dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64_t size)
@@ -185,13 +187,14 @@ dam_err pt_scratch_new(const struct pt_format *format, const struct pt_params *p
     dam_err err = dam_arena_pages(pool, PT_MAX_LEVELS, &pages);
     if (err)
         return err;
-    struct pt_entry e = {PT_LEAF, true, true, page.v};
+    struct pt_entry e = {.kind = PT_LEAF, .r = true, .w = true, .addr = page.v};
     for (unsigned level = 0; level < PT_MAX_LEVELS; level++) {
         uint64_t *table = (uint64_t *)pages + (size_t)level * PT_ENTRIES;
         for (unsigned i = 0; i < PT_ENTRIES; i++)
             table[i] = format->encode(params, &e, level);
         out->root[level] = dam_arena_pa(pool, table);
-        e = (struct pt_entry){PT_TABLE, true, true, out->root[level].v};
+        e.kind = PT_TABLE;
+        e.addr = out->root[level].v;
     }
     return DAM_OK;
 }

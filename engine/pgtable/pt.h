@@ -23,6 +23,7 @@ struct pt_entry {
     enum pt_kind kind;
     bool r, w;
     uint64_t addr; // physical: of the next table, or of the memory mapped
+    bool xd;       // first stage: execute-disable, which the hardware may take for a reserved bit
 };
 
 // What the hardware unit and the context say about one tree.
@@ -49,8 +50,9 @@ struct pt_format {
     struct pt_entry (*decode)(const struct pt_params *p, uint64_t raw, unsigned level);
     // entry->kind is PT_TABLE or PT_LEAF.
     uint64_t (*encode)(const struct pt_params *p, const struct pt_entry *entry, unsigned level);
-    // The same entry with permissions ANDed by r and w; nothing else changes.
-    uint64_t (*restrict_to)(uint64_t raw, bool r, bool w);
+    // The same entry with the restrictions of `through`, an entry that leads to its table, put upon it;
+    // nothing else changes.
+    uint64_t (*restrict_to)(uint64_t raw, const struct pt_entry *through);
     // Entry `index` of the table that replaces leaf `raw` of `level` ≥ 1: the same attributes, one level
     // down.
     uint64_t (*split)(const struct pt_params *p, uint64_t raw, unsigned level, unsigned index);

@@ -18,6 +18,7 @@
 #define VTDFS_ADDR  51, 12
 #define VTDFS_PAT_L 12, 12 // of a leaf above level 0: part of the memory type
 #define VTDFS_UPPER 63, 52 // XD, and bits that the hardware ignores
+#define VTDFS_XD    63, 63
 
 #define USER        5ull // P and US
 
@@ -48,6 +49,7 @@ static struct pt_entry decode(const struct pt_params *p, uint64_t raw, unsigned 
         .r = true,
         .w = dam_bits_get(raw, VTDFS_RW),
         .addr = raw & address_mask(p, leaf ? level : 0),
+        .xd = dam_bits_get(raw, VTDFS_XD),
     };
     if ((ps && !(p->large >> level & 1)) || (raw & reserved_mask(p, level, leaf)))
         e.kind = PT_BAD;
@@ -60,7 +62,8 @@ static uint64_t encode(const struct pt_params *p, const struct pt_entry *e, unsi
     (void)p;
     if (!e->r)
         return 0;
-    uint64_t raw = e->addr | USER | dam_bits_put(e->w, VTDFS_RW) | dam_bits_mask(VTDFS_A);
+    uint64_t raw = e->addr | USER | dam_bits_put(e->w, VTDFS_RW) | dam_bits_mask(VTDFS_A) |
+                   dam_bits_put(e->xd, VTDFS_XD);
     if (e->kind == PT_LEAF)
         raw |= dam_bits_mask(VTDFS_D);
     if (e->kind == PT_LEAF && level > 0)
@@ -68,11 +71,13 @@ static uint64_t encode(const struct pt_params *p, const struct pt_entry *e, unsi
     return raw;
 }
 
-static uint64_t restrict_to(uint64_t raw, bool r, bool w)
+static uint64_t restrict_to(uint64_t raw, const struct pt_entry *through)
 {
-    if (!r)
+    if (!through->r)
         return 0;
-    return w ? raw : raw & ~dam_bits_mask(VTDFS_RW);
+    if (!through->w)
+        raw &= ~dam_bits_mask(VTDFS_RW);
+    return through->xd ? raw | dam_bits_mask(VTDFS_XD) : raw;
 }
 
 static uint64_t split(const struct pt_params *p, uint64_t raw, unsigned level, unsigned index)

@@ -55,11 +55,11 @@ static uint64_t encode(const struct pt_params *p, const struct pt_entry *e, unsi
     return raw;
 }
 
-static uint64_t restrict_to(uint64_t raw, bool r, bool w)
+static uint64_t restrict_to(uint64_t raw, const struct pt_entry *through)
 {
-    if (!r)
+    if (!through->r)
         raw &= ~dam_bits_mask(VTDSS_R);
-    if (!w)
+    if (!through->w)
         raw &= ~dam_bits_mask(VTDSS_W);
     return raw;
 }

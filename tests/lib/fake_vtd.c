@@ -223,8 +223,6 @@ struct fake_unit *fake_vtd_unit(struct fake_vtd *fake, uint64_t base)
         .fectl = 0x80000000u,
         .contexts = must(calloc(65536, sizeof(struct naive_context))),
         .context_cached = must(calloc(65536, 1)),
-        .function = must(calloc(65536, sizeof(struct naive_function))),
-        .pasids = must(calloc(FAKE_PASIDS, sizeof(struct fake_pasid_entry))),
         .tlb = must(calloc(FAKE_TLB_SIZE, sizeof(struct fake_tlb_entry))),
     };
     return unit;

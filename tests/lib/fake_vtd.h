@@ -114,7 +114,7 @@ struct fake_unit {
     bool write_buffer_flushed;      // WBF since the start
     struct naive_context *contexts; // context cache, by requester id
     uint8_t *context_cached;
-    struct naive_function *function; // the same in scalable mode
+    struct naive_function *function; // the same in scalable mode, once it is needed
     struct fake_pasid_entry *pasids;
     struct fake_tlb_entry *tlb;
 

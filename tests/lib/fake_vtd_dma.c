@@ -2,6 +2,7 @@
 // A unit at work: its caches, the invalidation queue, and DMA.
 #include "lib/fake_vtd.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define TE  (1u << 31)
@@ -86,11 +87,11 @@ void fake_invalidate_context(struct fake_unit *unit, unsigned granularity, unsig
 void fake_invalidate_pasids(struct fake_unit *unit, unsigned granularity, unsigned did, unsigned pasid)
 {
     unit->pasid_global += granularity == 3;
-    for (unsigned i = 0; i < FAKE_PASIDS; i++) {
+    for (unsigned i = 0; unit->pasids && i < FAKE_PASIDS; i++) {
         struct fake_pasid_entry *e = &unit->pasids[i];
         bool same_domain = e->context.did == did;
-        if (granularity == 3 || (granularity == 0 && same_domain) ||
-            (granularity == 1 && same_domain && e->pasid == pasid))
+        if (e->used && (granularity == 3 || (granularity == 0 && same_domain) ||
+                        (granularity == 1 && same_domain && e->pasid == pasid)))
             e->used = false;
     }
 }
@@ -107,8 +108,8 @@ void fake_invalidate_iotlb(struct fake_unit *unit, unsigned granularity, unsigne
         struct fake_tlb_entry *e = &unit->tlb[i];
         bool same_domain = e->did == did;
         bool same_page = address_mask < 52 && (e->page ^ address >> 12) >> address_mask == 0;
-        if (granularity == 1 || (granularity == 2 && same_domain) ||
-            (granularity == 3 && same_domain && same_page))
+        if (e->used && (granularity == 1 || (granularity == 2 && same_domain) ||
+                        (granularity == 3 && same_domain && same_page)))
             e->used = false;
     }
 }
@@ -259,6 +260,12 @@ static struct naive_context pasid_of(struct fake_vtd *fake, unsigned number, uns
 {
     struct fake_unit *unit = &fake->unit[number];
     struct naive_vtd hw = fake_vtd_naive(fake, number);
+    if (!unit->function) {
+        unit->function = calloc(65536, sizeof(*unit->function));
+        unit->pasids = calloc(FAKE_PASIDS, sizeof(*unit->pasids));
+    }
+    if (!unit->function || !unit->pasids)
+        abort();
     struct naive_function function = unit->function[rid];
     if (!unit->context_cached[rid]) {
         function = naive_vtd_function(&hw, rid);

@@ -160,12 +160,14 @@ static void format_decodes(void **state)
 static void format_encodes(void **state)
 {
     struct world *w = *state;
-    struct pt_entry leaf = {PT_LEAF, true, false, 0x40000000}, table = {PT_TABLE, true, true, 0x5000};
+    struct pt_entry leaf = {.kind = PT_LEAF, .r = true, .addr = 0x40000000};
+    struct pt_entry table = {.kind = PT_TABLE, .r = true, .w = true, .addr = 0x5000};
     assert_int_equal(w->format.encode(&w->params, &leaf, 0), 0x40000001);
     assert_int_equal(w->format.encode(&w->params, &leaf, 2), 0x40000001 | PS);
     assert_int_equal(w->format.encode(&w->params, &table, 1), 0x5003);
-    assert_int_equal(w->format.restrict_to(0x5007, true, false), 0x5005);
-    assert_int_equal(w->format.restrict_to(0x5003, false, true), 0x5002);
+    const struct pt_entry read_only = {.r = true}, write_only = {.w = true};
+    assert_int_equal(w->format.restrict_to(0x5007, &read_only), 0x5005);
+    assert_int_equal(w->format.restrict_to(0x5003, &write_only), 0x5002);
     assert_int_equal(w->format.split(&w->params, 0x40000003 | PS, 2, 3), 0x40600003 | PS);
     assert_int_equal(w->format.split(&w->params, 0x40200001 | PS, 1, 5), 0x40205001);
 }
