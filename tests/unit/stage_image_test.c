@@ -38,8 +38,8 @@ static void header_is_preset(void **state)
 static void entry_points(void **state)
 {
     (void)state;
-    // 64-bit: cli, cld, rdtsc before anything else. 32-bit: cli, ud2, never a silent hang.
-    const uint8_t entry64[] = {0xFA, 0xFC, 0x0F, 0x31}, entry32[] = {0xFA, 0x0F, 0x0B};
+    // 64-bit: cli, cld, then every register is saved, rax first. 32-bit: cli, ud2, never a silent hang.
+    const uint8_t entry64[] = {0xFA, 0xFC, 0x48, 0x89, 0x05}, entry32[] = {0xFA, 0x0F, 0x0B};
     assert_memory_equal(stage_blob_start + DAM_IMAGE_ENTRY_OFFSET, entry64, sizeof(entry64));
     assert_memory_equal(stage_blob_start, entry32, sizeof(entry32));
 }

@@ -324,6 +324,63 @@ static void own_queue_does_not_work(void **state)
     assert_int_equal(u->iqh, u->iqt);
 }
 
+static uint64_t seed = 1;
+
+static uint64_t dice(void)
+{
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    return seed >> 24;
+}
+
+// Queues of all kinds with random pointers, errors and contents: taken or left alone, never in between.
+static void random_states(void **state)
+{
+    unsigned had = 0, stopped = 0;
+    for (unsigned n = 0; n < 1000; n++) {
+        uint64_t base = dice() % 4 ? M_QUEUES : dice() << 12 & 0x7FFFFFF000ull;
+        uint64_t size = dice() % 3, mask = (4096ull << size) - 1;
+        for (unsigned i = 0; i < 256; i++) {
+            slot(i)[0] = dice() % 16 ? 5 : dice() << 20 ^ dice();
+            slot(i)[1] = dice() % 32 ? 0 : dice();
+        }
+        struct fake_unit *u = unit_with_queue(base | (dice() % 4 ? 0 : 1 << 11) | size, 0, 0);
+        uint64_t step = u->iqa >> 11 & 1 ? 32 : 16;
+        u->iqh = dice() * step & mask;
+        u->iqt = (dice() % 8 ? dice() * step & mask : dice() & 0x7FFF0);
+        u->fsts = (uint32_t)(dice() % 2 ? 0 : dice()) & (IQE | ICE | ITE);
+        // A tail that the hardware never saw: it takes notice the next time it looks.
+        u->queue_step = 1 + (unsigned)(dice() % 3);
+        u->wait_needed_last = dice() % 2;
+        u->last_was_wait = dice() % 4;
+        u->resumes_on_tail = dice() % 2;
+        m.config.max_wait_us = 200;
+        assert_true(machine_start(&m));
+        uint64_t root = u->root, began = m.fake->now_us;
+        enum dam_stop stop = machine_run(&m);
+        assert_true(m.fake->now_us - began < 20000);
+        assert_int_equal(u->tes_off, 0);
+        assert_false(queue_was_read);
+        assert_int_equal(fake_dma(m.fake, 0, NIC, RW, false).pa, RW_PA);
+        if (stop == DAM_STOP_NONE) {
+            had++;
+            assert_in_range(u->queue, M_POOL_START, M_POOL_START + M_POOL_SIZE);
+            assert_int_equal(u->iqh, u->iqt);
+            assert_int_equal(u->fsts & (IQE | ICE | ITE), 0);
+        } else {
+            stopped++;
+            assert_int_equal(stop, DAM_STOP_QUEUE);
+            assert_int_equal(u->root, root);
+            assert_int_equal(u->queue, u->iqa);
+            assert_true(u->gsts >> 26 & 1);
+        }
+        if (m.fake->violations)
+            fail_msg("%u: %s", n, m.fake->violation);
+        teardown(state);
+        setup(state);
+    }
+    assert_true(had > 500 && stopped > 20);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -349,6 +406,7 @@ int main(void)
         T(never_moves),
         T(error_bits_stay_set),
         T(own_queue_does_not_work),
+        T(random_states),
     };
     return cmocka_run_group_tests_name("the old invalidation queue", tests, NULL, NULL);
 }
