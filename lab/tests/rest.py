@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Traces, pictures of memory, judging, the scenario file, archives."""
+import json
 import os
+import tempfile
+from pathlib import Path
 
-from harness import cpio, scenarios
+from harness import cpio, scenarios, table
 from harness.judge import judge
 from harness.qemu import GuestMemory
 from harness.trace import TraceReader, count, translations
@@ -62,3 +65,25 @@ def test_rest():
     check("the check set spans every value", [len(s) for s in spans], [4, 2, 2, 2, 2])
     first, second = (cpio.compress(cpio.archive({"a/b": b"c"}, set())) for _ in range(2))
     check("archives are reproducible", first == second, True)
+
+
+def test_table():
+    """The generated page: broken states beside the same crash without."""
+    known = scenarios.load()
+    beside = [s for s in known.values() if "broken" in s.sets]
+    without = scenarios.without(beside)
+    check("each crash once without Cofferdam", len({scenarios.machine_key(s) for s in beside}), len(without))
+    check("policies share it", [s.name for s in without if s.plant == "root-all-ones" and not s.qemu],
+          ["broken-root-all-ones-without"])
+    check("nothing is expected of Linux where tables are broken", {str(s.expected) for s in without if s.plant}, {"{}"})
+    figures = {"dump_complete": True, "translation_off_s": 0.0315, "crash_region_dma": None, "old_pages_changed": 1234}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for one, holds in (("broken-root-all-ones-scratch", True), ("broken-root-all-ones-without", False)):
+            text = json.dumps({"name": one, "figures": figures, "holds": holds, "date": "2026", "scenario": {}})
+            (folder / f"{one}.json").write_text(text)
+        page = table.write(known, folder)
+    row = next(line for line in page.splitlines() if "root-all-ones-scratch" in line)
+    check("a row with and without", row.split(" | ")[3:], ["scratch", "yes", *["yes", "32 ms", "–", "–", "1,234"],
+                                                           *["yes", "32 ms", "–", "–", "1,234 |"]])
+    check("how many hold", "1 of 1 runs hold." in page, True)
