@@ -243,8 +243,9 @@ class Result:
         self.line = memory[line:memory.index(b"\0", line)].decode("latin-1")
         self.e820 = [struct.unpack_from("<QQI", self.bp, 0x2D0 + 20 * i) for i in range(self.bp[0x1E8])]
         self.pool = (bench.pool, bench.pool + bench.pool_size)
-        self.old_changed = [hex(a) for start, end in OLD for a in range(start, end, 4096)
-                            if memory[a:a + 4096] != bench.before[a:a + 4096]]
+        before = bench.before
+        self.old_changed = [hex(a) for start, end in OLD if memory[start:end] != before[start:end]
+                            for a in range(start, end, 4096) if memory[a:a + 4096] != before[a:a + 4096]]
         self.note = self._find_note(memory)
         self.gsts, self.rtaddr = words(self.vtd[0x1C:], 1, 4)[0], words(self.vtd[0x20:], 1)[0]
         self.memory = memory
@@ -399,6 +400,7 @@ class Bench:
 
     def finish(self, seconds=10):
         """Runs on until the payload is done; the Result, or None when it did not get there."""
+        self.why = "it came through"
         rip = self.gdb.go(seconds) if self.gdb.get("rip") != self.done else self.done
         if rip != self.done:
             where = "reset" if rip == self.dead else f"hangs at {hex(self.gdb.get('rip'))}"

@@ -364,6 +364,23 @@ def twice(check):
             check.report(f"{first.name} at {name}, then {second.name} at {place}", wrong)
 
 
+def no_end_of_exceptions(check):
+    """What makes every way back an exception again ends in a reset, as an exception does without the stage; never in
+    a machine that stands."""
+    bench = check.bench
+    for name in ("takeover_audit", "takeover_verify", "stage_handover"):
+        bench.fill()
+        wrong = []
+        if not bench.run_to(name):
+            wrong = ["the place was not reached"]
+        else:
+            bench.gdb.write(bench.address("stage_gdt") + 0x18 + 5, b"\x12") # the data segment is not present
+            UD.raise_in(bench)
+            if bench.finish() or bench.why != "reset":
+                wrong = [f"no reset: {bench.why}"]
+        check.report(f"exceptions without end at {name}: a reset", wrong)
+
+
 def old_translation_never_off(check):
     """QEMU's own word on it: translation was turned on by the ROM in each run, and off never."""
     lines = (check.bench.folder / "trace").read_text().splitlines()
@@ -388,6 +405,7 @@ def main():
         after_commit(check, AFTER if full else AFTER[2:3], [f for f in FAULTS if f not in EVERYWHERE])
         hand_over(check, HAND_OVER, EVERYWHERE)
         twice(check)
+        no_end_of_exceptions(check)
         every_access(check, "op_mmio_write", UD)
         every_access(check, "op_mmio_write", NMI)
         every_access(check, "op_mmio_read", UD)
