@@ -15,6 +15,8 @@
 #define FIRMWARE  0x7F000000ull
 #define KERNEL_PA 0x100000ull // root and context tables
 #define KERNEL    0x100000ull
+#define IRT_PA    0x400000ull
+#define IRT       0x100000ull // 64 Ki entries
 #define POOL_PA   0x10000000ull
 #define POOL      (8ull << 20)
 
@@ -25,7 +27,7 @@ struct plan {
 
 // Freezes `domains` requesters, each with a page table of its own: the first with the big tree, the others
 // with it as well, under their own root tables.
-static struct plan freeze(struct bench_tree *tree, unsigned domains, enum dam_policy policy)
+static struct plan freeze(struct bench_tree *tree, unsigned domains, const uint8_t *irt)
 {
     struct fake_vtd *fake = fake_vtd_new();
     struct firmware firmware;
@@ -49,16 +51,22 @@ static struct plan freeze(struct bench_tree *tree, unsigned domains, enum dam_po
         old_kernel_attach(&k, i << 3, 0, BENCH_LEVELS, 2 + i, root);
     }
     fake_vtd_run(&fake->unit[0], k.root, 0);
+    if (irt) {
+        fake_vtd_memory(fake, IRT_PA, (uint8_t *)irt, IRT);
+        fake->unit[0].irta = IRT_PA | 15;
+        fake->unit[0].gsts |= 3u << 24;
+        fake->unit[0].ecap |= 1 << 3;
+    }
     dam_ranges_init(&old_ram, storage, 2);
     dam_ranges_init(&keep_out, storage + 2, 2);
     dam_arena_init(&pool, pool_host, dam_pa_of(POOL_PA), POOL);
-    if (dam_ranges_add(&old_ram, KERNEL_PA, KERNEL_PA + KERNEL) ||
+    if (dam_ranges_add(&old_ram, KERNEL_PA, IRT_PA + IRT) ||
         dam_ranges_add(&old_ram, BENCH_PA, BENCH_PA + tree->pages * DAM_PAGE_SIZE) ||
         dam_ranges_add(&keep_out, POOL_PA, POOL_PA + POOL))
         exit(1);
     struct dam_takeover_config config = {.ops = &fake->ops,
                                          .pool = &pool,
-                                         .policy = policy,
+                                         .policy = DAM_POLICY_FREEZE,
                                          .old_ram = &old_ram,
                                          .keep_out = &keep_out,
                                          .rsdp = {dam_pa_of(firmware_end(&firmware))},
@@ -84,7 +92,7 @@ static void run(uint64_t pages, const char *name, unsigned domains)
     struct bench_tree tree;
     char what[128], aim[32];
     bench_tree_make(&tree, pages);
-    struct plan plan = freeze(&tree, domains, DAM_POLICY_FREEZE);
+    struct plan plan = freeze(&tree, domains, NULL);
     snprintf(what, sizeof(what), "freeze: pool pages for %u domain%s, the first of %s table pages", domains,
              domains > 1 ? "s" : "", name);
     snprintf(aim, sizeof(aim), "≤ %u", 2 * domains + 16);
@@ -97,8 +105,32 @@ static void run(uint64_t pages, const char *name, unsigned domains)
     bench_tree_free(&tree);
 }
 
+// What a full interrupt remapping table adds to a small takeover.
+static void interrupts(void)
+{
+    struct bench_tree tree;
+    bench_tree_make(&tree, 100);
+    uint64_t *irt = calloc(1, IRT);
+    for (unsigned i = 0; i < IRT / 16; i++) {
+        irt[2 * i] = 1 | 0x41 << 16;
+        irt[2 * i + 1] = 1 << 18 | 0x20;
+    }
+    double without = 1, with = 1; // the best of some: both are short
+    for (unsigned i = 0; i < 20; i++) {
+        double s = freeze(&tree, 1, NULL).seconds;
+        without = s < without ? s : without;
+        s = freeze(&tree, 1, (const uint8_t *)irt).seconds;
+        with = s < with ? s : with;
+    }
+    bench_result("interrupt remapping table of 65,536 entries, all present: time it adds", "", "%.0f µs",
+                 (with - without) * 1e6);
+    free(irt);
+    bench_tree_free(&tree);
+}
+
 int main(void)
 {
+    interrupts();
     run(100, "100", 1);
     run(12500, "12,500", 1);
     run(12500, "12,500", 16);
