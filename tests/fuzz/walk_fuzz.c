@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as the page tables of a dead kernel: audit, copy, freeze and cut them. Nothing may crash, run
-// away or lead into the pool or keep-out memory afterwards.
+// Any bytes as the page tables of a dead kernel, second or first stage: audit, copy, freeze and cut them.
+// Nothing may crash, run away or lead into the pool or keep-out memory afterwards.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +67,7 @@ static void check(const struct pt_memory *memory, struct pt_audit audit, dam_pa 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 1)
+    if (size < 2)
         return 0;
     struct dam_ops ops = {.mem_read = read_old, .clock_us = no_time};
     struct dam_range storage[2];
@@ -83,12 +83,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pt_budget budget = {1024, ~0ull};
     struct pt_memory memory = {&ops, &ram, &pool, false, &budget};
     struct pt_format format;
-    pt_format_vtdss(&format);
+    bool first = data[1] & 1;
+    if (first)
+        pt_format_vtdfs(&format);
+    else
+        pt_format_vtdss(&format);
     struct pt_params params = {.levels = (uint8_t)(3 + data[0] % 3),
                                .haw = (uint8_t)(39 + (data[0] >> 2) % 14),
                                .large = (uint8_t)(data[0] >> 5 & 6),
-                               .snoop = data[0] & 0x80};
-    fill(data + 1, size - 1);
+                               .snoop = data[0] & 0x80,
+                               .canonical = first};
+    fill(data + 2, size - 2);
     static uint64_t buffers[PT_MAX_LEVELS * PT_ENTRIES];
     static struct dam_finding_ring findings;
     memset(&findings, 0, sizeof(findings));

@@ -183,7 +183,7 @@ static void run_qemu(const char *iommu, const char *ram, const char *rom, const 
              ram);
     snprintf(chardev, sizeof(chardev), "unix:%s", socket_path);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const char *args[64] = {"qemu-system-x86_64",
+    const char *args[64] = {getenv("QTEST_QEMU") ? getenv("QTEST_QEMU") : "qemu-system-x86_64",
                             "-nodefaults",
                             "-display",
                             "none",
@@ -204,12 +204,15 @@ static void run_qemu(const char *iommu, const char *ram, const char *rom, const 
                             "-qtest-log",
                             "none",
                             "-device"};
-    char words[512];
+    char words[512], more[512];
     snprintf(words, sizeof(words), "%s", iommu);
+    snprintf(more, sizeof(more), "%s", getenv("QTEST_QEMU_ARGS") ? getenv("QTEST_QEMU_ARGS") : "");
     unsigned n = 0;
     while (args[n])
         n++;
     for (char *word = strtok(words, " "); word && n < 48; word = strtok(NULL, " "))
+        args[n++] = word;
+    for (char *word = strtok(more, " "); word && n < 52; word = strtok(NULL, " "))
         args[n++] = word;
     static const char *const edus[QTEST_EDUS] = {"edu,addr=05.0,dma_mask=0xffffffffffffffff",
                                                  "edu,addr=06.0,dma_mask=0xffffffffffffffff",

@@ -29,7 +29,8 @@ struct qtest {
 
 // Starts QEMU: q35, 64 MiB, `iommu` (a -device argument; more arguments may follow, each behind a space),
 // three edu devices with their registers mapped and bus mastering on. Ends the program with a message when
-// QEMU does not start.
+// QEMU does not start. In the environment: QTEST_QEMU, the program, instead of qemu-system-x86_64;
+// QTEST_QEMU_ARGS, more arguments.
 void qtest_start(struct qtest *q, const char *iommu);
 void qtest_stop(struct qtest *q);
 
