@@ -60,6 +60,8 @@ enum dam_stop takeover_stop_of(dam_err err)
 
 void takeover_leave(struct dam_takeover *t, struct unit *unit, uint64_t mark, enum dam_stop why)
 {
+    for (struct requester *r = unit->requesters; r; r = r->next)
+        r->new_tree = NULL; // the note shall not tell of tables that nothing uses
     dam_arena_release(t->pool, mark);
     unit->status = DAM_UNIT_LEFT;
     t->left = t->left ? t->left : why;

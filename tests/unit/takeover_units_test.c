@@ -413,6 +413,8 @@ static void no_domain_id_for_one(void **state)
     machine_report(&m);
     assert_int_equal(unit_note(0)->status, DAM_UNIT_LEFT);
     assert_int_equal(m.fake->unit[0].root, m.k[0].root);
+    assert_int_equal(machine_requester(&m, 0, NIC)->new_root, 0);
+    assert_true(machine_requester(&m, 1, NIC)->new_root != 0);
     expect_taken(1);
     machine_teardown(&m);
 }
