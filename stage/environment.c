@@ -123,10 +123,12 @@ static enum dam_stop make_cmdline(void)
         return DAM_STOP_POOL;
     size_t len;
     dam_pa headers = dam_arena_pa(&stage.pool, legacy->headers);
-    if (cmdline_set_elfcorehdr(stage.line, stage.line_len, headers.v, pages, (size_t)max, &len) == DAM_OK)
+    if (cmdline_set_elfcorehdr(stage.line, stage.line_len, headers.v, pages, (size_t)max, &len) == DAM_OK) {
         legacy->cmdline = pages;
-    else
+        legacy->cmdline_len = len;
+    } else {
         console_line(&stage.console, CONSOLE_ALWAYS, "no note: the command line has no room for its address");
+    }
     return DAM_STOP_NONE;
 }
 

@@ -12,7 +12,9 @@
 // the kernel's own header; memory that the hardware uses by now stays reserved whatever happens.
 static const uint8_t *final_page(void)
 {
-    return stage.note_attached || (stage.legacy.ready && stage_committed()) ? stage.bp_note : stage.bp_plain;
+    return stage.note_attached || stage.hidden.done || (stage.legacy.ready && stage_committed())
+               ? stage.bp_note
+               : stage.bp_plain;
 }
 
 static uint64_t kernel_entry(void)
@@ -80,6 +82,8 @@ void stage_handover(void)
     stage.trap.mode = TRAP_HANDOVER;
     if (stage_safe_point(&stage.trap.safe) == 0 && stage.legacy.ready && stage.note_size)
         attach_note();
+    if (stage_safe_point(&stage.trap.safe) == 0 && stage_hides())
+        stage_hide();
     if (stage_safe_point(&stage.trap.safe) == 0)
         say_goodbye();
     stage.trap.mode = TRAP_PLAIN;

@@ -112,6 +112,8 @@ static void add_findings(void)
         add_finding(DAM_F_CMDLINE_WORD, stage.options.bad[i].number, 0, 0);
     if (stage.line_cut)
         add_finding(DAM_F_CMDLINE_LONG, 0, setup_cmdline(stage.bp), stage.line_len);
+    if (stage.hidden.why_not)
+        add_finding(stage.hidden.why_not, 0, 0, stage.hidden.raw);
     if (!stage.ordinary && !stage.legacy.cmdline)
         add_finding(DAM_F_ELFCOREHDR, 0, 0, DAM_E_LENGTH);
 }
@@ -126,15 +128,18 @@ static enum dam_stop take_over(void)
         .choice_count = stage.options.choice_count,
         .broken = stage.options.broken_scratch ? DAM_POLICY_SCRATCH : DAM_POLICY_BLOCK,
         .raise = stage.options.raise,
+        .raise_legacy = stage.options.legacy_tables,
         .mask_irqs = stage.options.mask_irqs,
         .window_count = stage.options.window_count,
         .recycled = stage.ordinary,
         .old_ram = &stage.regions.old_ram,
         .keep_out = &stage.regions.keep_out,
+        .crash_window = &stage.regions.window,
     };
     memcpy(config->choices, stage.options.choices, sizeof(config->choices));
     memcpy(config->windows, stage.options.windows, sizeof(config->windows));
     find_rsdp(config);
+    config->hide = stage_prepare_hiding(config->rsdp);
     struct dam_takeover *t;
     if (dam_takeover_new(config, &t) != DAM_OK)
         return DAM_STOP_POOL;
@@ -245,6 +250,7 @@ static void deliver(void)
     try_step(stage_say_trouble);
     if (stage.stop == DAM_STOP_COMMIT_EXCEPTION)
         try_step(look_again);
+    try_step(stage_say_shown);
     if (stage.legacy.ready)
         write_note();
     if (stage.note_size)

@@ -26,6 +26,8 @@ static void fill_summary(struct dam_note_summary *s)
         s->flags |= DAM_SUMMARY_NMI;
     if (stage.ordinary)
         s->flags |= DAM_SUMMARY_ORDINARY;
+    if (stage_hides())
+        s->flags |= DAM_SUMMARY_HIDDEN;
     if (stage.paging.levels == 5)
         s->flags |= DAM_SUMMARY_LA57;
     if (stage.trap.first.happened) {

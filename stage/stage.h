@@ -20,7 +20,18 @@ struct stage_legacy {
     uint8_t *note;         // room for the note, ELFCORE_NOTE_HEAD and ELFCORE_NOTE_TAIL included
     size_t note_capacity;  // of the descriptor alone
     char *cmdline;         // the capture kernel's new command line; NULL when it does not fit
-    bool ready;            // all of the above is there, and the pool is reserved in bp_note
+    size_t cmdline_len;
+    bool ready; // all of the above is there, and the pool is reserved in bp_note
+};
+
+// What shows the capture kernel a machine without an IOMMU, made before anything is touched.
+struct stage_hidden {
+    bool ready;       // the rest is there
+    uint64_t rsdp;    // ACPI root pointer without IOMMUs, in the pool
+    char *cmdline;    // legacy.cmdline with that address
+    bool done;        // bp_note leads to both
+    uint16_t why_not; // the finding that says why it is shown although it was to be hidden; 0: none
+    uint64_t raw;     // for that finding
 };
 
 struct stage {
@@ -50,6 +61,7 @@ struct stage {
     // What was made.
     struct dam_arena pool;
     struct stage_legacy legacy;
+    struct stage_hidden hidden;
     struct paging paging;
     bool own_tables;
     uint32_t tsc_khz;
@@ -96,6 +108,17 @@ void stage_bootstrap_ops(void);
 // report.c: writes the note into legacy.note; sets note_size. full: with what the engine knows.
 void stage_report(bool full);
 void stage_print_report(void);
+
+// hide.c
+// Decides what the capture kernel sees of the IOMMU and makes all that hiding it needs in the pool; false: it
+// is shown, and hidden.why_not tells why if it was to be hidden. rsdp: DAM_MAX_RSDP candidates.
+bool stage_prepare_hiding(const dam_pa *rsdp);
+// Whether the IOMMU is hidden, as things stand: prepared, committed, and no unit runs on other tables.
+bool stage_hides(void);
+// Says it, once, when it was to be hidden and cannot be after all.
+void stage_say_shown(void);
+// Makes bp_note lead to the new ACPI root.
+void stage_hide(void);
 
 // handover.c
 void stage_handover(void) __attribute__((noreturn));

@@ -41,6 +41,7 @@ static struct json_object *requester_flags(uint32_t flags)
     put_flag(a, flags, DAM_REQ_RAISED, "raised");
     put_flag(a, flags, DAM_REQ_RID_PASID, "rid-pasid");
     put_flag(a, flags, DAM_REQ_ATS_OFF, "ats-off");
+    put_flag(a, flags, DAM_REQ_OTHERS, "others");
     return a;
 }
 
@@ -141,7 +142,7 @@ static struct json_object *requester_json(const struct note *note, uint32_t i)
     char name[RID_TEXT];
     note_requester_at(note, i, &r);
     rid_text(r.segment, r.rid, name);
-    json_put_text(o, "requester", name);
+    json_put_text(o, "requester", r.flags & DAM_REQ_OTHERS ? "others" : name);
     json_put_number(o, "unit", r.unit);
     json_put_number(o, "segment", r.segment);
     json_put_number(o, "rid", r.rid);

@@ -25,7 +25,7 @@ static void flag_words(uint16_t flags, char *out, size_t size)
         {DAM_REQ_CHOSEN, "chosen"},           {DAM_REQ_CUT, "cut"},
         {DAM_REQ_NEW_DID, "new-did"},         {DAM_REQ_ATS, "ats-refused"},
         {DAM_REQ_CRASH, "crash-window"},      {DAM_REQ_RAISED, "raised"},
-        {DAM_REQ_ATS_OFF, "ats-off"},
+        {DAM_REQ_ATS_OFF, "ats-off"},         {DAM_REQ_OTHERS, "others"},
     };
     size_t used = 0;
     out[0] = '\0';
@@ -39,7 +39,9 @@ static void requester_text(const struct dam_note_requester *r, char *out, size_t
 {
     char name[RID_TEXT];
     rid_text(r->segment, r->rid, name);
-    if ((r->flags & DAM_REQ_PASID) && !(r->flags & DAM_REQ_RID_PASID))
+    if (r->flags & DAM_REQ_OTHERS)
+        snprintf(out, size, "(all others)");
+    else if ((r->flags & DAM_REQ_PASID) && !(r->flags & DAM_REQ_RID_PASID))
         snprintf(out, size, "%s@%" PRIx32, name, r->pasid);
     else
         snprintf(out, size, "%s", name);

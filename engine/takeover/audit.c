@@ -16,7 +16,8 @@ static dam_err attach_windows(struct dam_takeover *t, struct unit *unit)
 {
     for (struct region *g = t->regions; g; g = g->next) {
         for (struct requester *r = unit->requesters; r; r = r->next) {
-            if (g->segment != unit->segment || !takes_windows(r) || !pci_target_covers(&g->target, r->rid))
+            bool covered = (r->flags & DAM_REQ_OTHERS) || pci_target_covers(&g->target, r->rid);
+            if (g->segment != unit->segment || !takes_windows(r) || !covered)
                 continue;
             struct window *w = r->old_tree->windows;
             while (w && (w->start != g->start || w->end != g->end))
@@ -55,6 +56,7 @@ static dam_err audit_once(struct dam_takeover *t, struct unit *unit, struct old_
         .about = {.unit = unit->index, .segment = unit->segment, .rid = first ? first->rid : 0},
         .buffers = t->buffers,
         .copy = copy,
+        .window = takeover_hides(t) ? t->config->crash_window : NULL,
     };
     dam_err err = pt_audit(&o->audit, o->root);
     t->tables_read += o->audit.tables;
@@ -116,7 +118,15 @@ static dam_err audit_trees(struct dam_takeover *t, struct unit *unit)
     dam_err err = DAM_OK;
     for (struct old_tree *o = unit->old_trees; !err && o; o = o->next)
         err = audit_tree(t, unit, o);
+    if (!err)
+        takeover_give_windows(t, unit);
     return err;
+}
+
+static dam_err find_requesters(struct dam_takeover *t, struct unit *unit)
+{
+    dam_err err = unit->raise ? takeover_raise_tables(t, unit) : takeover_read_tables(t, unit);
+    return err ? err : takeover_add_absent(t, unit);
 }
 
 // A unit that fails is left alone; the others go on.
@@ -136,7 +146,7 @@ static void for_planned_units(struct dam_takeover *t, dam_err (*step)(struct dam
 
 enum dam_stop takeover_audit(struct dam_takeover *t)
 {
-    for_planned_units(t, takeover_read_tables);
+    for_planned_units(t, find_requesters);
     for_planned_units(t, attach_windows);
     t->share_old = !t->config->recycled && !somebody_writes(t);
     for_planned_units(t, audit_trees);

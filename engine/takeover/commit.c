@@ -15,14 +15,14 @@ dam_err takeover_flush(struct unit *unit)
 
 // One 64-bit store a context table: the hardware sees all of the old context table or all of the new one, and
 // no requester is without a table in between.
-static dam_err switch_contexts(struct dam_takeover *t, struct unit *unit)
+void takeover_lead_root(struct dam_takeover *t, struct unit *unit)
 {
     for (unsigned half = 0; half < VTD_HALVES; half++)
         if (unit->planned[half])
             *(volatile uint64_t *)&unit->root_table[half / 2].w[half % 2] =
                 vtd_root_encode(dam_arena_pa(t->pool, unit->planned[half]));
     dam_cache_flush(t->ops, unit->root_table, DAM_PAGE_SIZE);
-    return takeover_flush(unit);
+    dam_barrier(t->ops);
 }
 
 // Everything up to here leaves a unit on its old tables. DAM_E_STATE: no invalidation interface can be had.
@@ -51,7 +51,10 @@ static dam_err switch_unit(struct dam_takeover *t, struct unit *unit)
     if (!err)
         err = vtd_invalidate_all(vtd);
     unit->us_switch = (uint32_t)(dam_clock_us(t->ops) - start);
-    return err ? err : switch_contexts(t, unit);
+    if (err)
+        return err;
+    takeover_lead_root(t, unit);
+    return takeover_flush(unit);
 }
 
 // The status is right at every moment: an exception may end this anywhere, and the note tells it then.
@@ -96,7 +99,7 @@ enum dam_stop takeover_commit(struct dam_takeover *t)
             continue;
         }
         takeover_report_changes(t, unit);
-        unit->error = commit_unit(t, unit);
+        unit->error = unit->raise ? takeover_raise(t, unit) : commit_unit(t, unit);
         if (!unit->error) {
             taken++;
             continue;
@@ -107,6 +110,7 @@ enum dam_stop takeover_commit(struct dam_takeover *t)
         first = failed++ ? first : unit->error;
         switched_failed += unit->status == DAM_UNIT_FAILED_AFTER;
     }
+    takeover_bare_hardware(t);
     if (!failed && !left)
         return DAM_STOP_NONE;
     if (taken) {

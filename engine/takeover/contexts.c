@@ -67,8 +67,8 @@ static enum dam_policy policy_for(const struct dam_takeover *t, const struct uni
     return best->policy;
 }
 
-static struct pt_params params_for(const struct dam_takeover *t, const struct unit *unit,
-                                   enum dam_stage stage, uint8_t levels)
+struct pt_params takeover_params(const struct dam_takeover *t, const struct unit *unit, enum dam_stage stage,
+                                 uint8_t levels)
 {
     struct pt_params params = {.levels = levels, .haw = t->host_address_width};
     if (stage == DAM_STAGE_FIRST) {
@@ -107,7 +107,7 @@ static dam_err old_tree_for(struct dam_takeover *t, struct unit *unit, const str
     o->root = b->root;
     o->identity = identity;
     o->stage = stage;
-    o->params = params_for(t, unit, stage, levels);
+    o->params = takeover_params(t, unit, stage, levels);
     o->next = unit->old_trees;
     unit->old_trees = o;
     *out = o;
@@ -183,7 +183,7 @@ dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit, const 
     return DAM_OK;
 }
 
-static dam_err silent_table(struct dam_takeover *t, const struct unit *unit, uint64_t **out)
+dam_err takeover_silent_table(struct dam_takeover *t, const struct unit *unit, uint64_t **out)
 {
     void *page;
     dam_err err = dam_arena_pages(t->pool, 1, &page);
@@ -204,16 +204,16 @@ dam_err takeover_read_context_table(struct dam_takeover *t, struct unit *unit, u
     if (err)
         return err;
     unit->copied[half] = page;
-    return silent_table(t, unit, &unit->planned[half]);
+    return takeover_silent_table(t, unit, &unit->planned[half]);
 }
 
 // A half that leads nowhere. An absent bus reports its faults whatever its contexts say (reason 1 is not
 // qualified by FPD), so it gets context tables: a silent one at first, then the refuge.
 static dam_err broken_half(struct dam_takeover *t, struct unit *unit, unsigned half)
 {
-    dam_err err = takeover_make_refuge(t, unit);
+    dam_err err = takeover_make_refuge(t, unit, &unit->refuge);
     if (!err && !unit->silence)
-        err = silent_table(t, unit, &unit->silence);
+        err = takeover_silent_table(t, unit, &unit->silence);
     unit->copied[half] = unit->silence;
     unit->planned[half] = unit->refuge.contexts;
     unit->refuge.used = true;
@@ -240,7 +240,7 @@ static dam_err read_half(struct dam_takeover *t, struct unit *unit, unsigned hal
 // Nothing is known of what is there: every function of every bus is quarantined.
 static dam_err quarantine_all(struct dam_takeover *t, struct unit *unit)
 {
-    dam_err err = takeover_make_refuge(t, unit);
+    dam_err err = takeover_make_refuge(t, unit, &unit->refuge);
     unit->refuge.used = true;
     for (unsigned half = 0; !err && half < VTD_HALVES; half += unit->vtd.scalable ? 1 : 2) {
         unit->copied[half] = unit->planned[half] = unit->refuge.contexts;

@@ -110,7 +110,13 @@ static void classify_unit(struct dam_takeover *t, struct unit *unit)
         return;
     }
     takeover_report_state(t, unit);
-    if (!dam_bits_get(unit->before.gsts, VTD_G_TE)) {
+    if (!dam_bits_get(unit->before.gsts, VTD_G_TE) && t->config->raise) {
+        // A Linux that finds tables of another mode than its own choice turns translation off.
+        unit->raise = true;
+        unit->vtd.scalable = dam_bits_get(unit->vtd.ecap, VTD_ECAP_SMTS) && !t->config->raise_legacy;
+        unit->ttm = unit->vtd.scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY;
+        unit->status = DAM_UNIT_PLANNED;
+    } else if (!dam_bits_get(unit->before.gsts, VTD_G_TE)) {
         unit->status = DAM_UNIT_OFF;
         takeover_report(t, DAM_F_UNIT_OFF, unit, NULL, base.v + VTD_GSTS_REG, unit->before.gsts);
     } else {

@@ -51,9 +51,8 @@ unsigned takeover_encode(const struct dam_takeover *t, const struct unit *unit, 
     return VTD_PASID_WORDS;
 }
 
-dam_err takeover_make_refuge(struct dam_takeover *t, struct unit *unit)
+dam_err takeover_make_refuge(struct dam_takeover *t, const struct unit *unit, struct refuge *refuge)
 {
-    struct refuge *refuge = &unit->refuge;
     if (refuge->contexts)
         return DAM_OK;
     void *contexts, *directory, *pasids;
@@ -86,19 +85,29 @@ static void repeat(uint64_t *page, const uint64_t *entry, unsigned words)
         memcpy(page + i, entry, words * sizeof(*entry));
 }
 
-void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, const struct requester *r)
+void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, struct refuge *refuge,
+                          const struct requester *r)
 {
-    struct refuge *refuge = &unit->refuge;
     struct requester any = *r;
     uint64_t entry[VTD_BINDING_WORDS];
+    any.flags |= DAM_REQ_PASID;
+    unsigned words = takeover_encode(t, unit, &any, entry);
     if (refuge->pasids) {
-        any.flags |= DAM_REQ_PASID;
-        repeat(refuge->pasids, entry, takeover_encode(t, unit, &any, entry));
+        repeat(refuge->pasids, entry, words);
         for (unsigned i = 0; i < vtd_directory_entries(&refuge->function); i++)
             refuge->directory[i] = vtd_pasid_dir_encode(dam_arena_pa(t->pool, refuge->pasids));
-        any.flags = 0;
+        vtd_sm_context_encode(&refuge->function, entry);
+        words = VTD_SM_CTX_WORDS;
     }
-    repeat(refuge->contexts, entry, takeover_encode(t, unit, &any, entry));
+    repeat(refuge->contexts, entry, words);
+}
+
+uint64_t *takeover_planned_context(const struct unit *unit, uint16_t rid)
+{
+    unsigned half = unit->vtd.scalable ? rid / VTD_SM_CTX_ENTRIES : rid / VTD_DEVFNS * 2;
+    unsigned index = rid % (unit->vtd.scalable ? VTD_SM_CTX_ENTRIES : VTD_DEVFNS);
+    uint64_t *table = unit->planned[half];
+    return table ? table + index * takeover_context_words(unit) : NULL;
 }
 
 const uint64_t *takeover_follow(const struct dam_takeover *t, const struct unit *unit,

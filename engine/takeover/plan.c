@@ -9,11 +9,13 @@ static dam_err plan_refuge(struct dam_takeover *t, struct unit *unit)
 {
     struct requester any = {0};
     takeover_quarantine(t, &any);
+    if (takeover_hides(t) && !t->config->window_count)
+        any.flags |= DAM_REQ_CRASH;
     dam_err err = takeover_tree_for(t, unit, &any);
     if (!err)
         err = takeover_choose_did(t, unit, &any);
     if (!err)
-        takeover_fill_refuge(t, unit, &any);
+        takeover_fill_refuge(t, unit, &unit->refuge, &any);
     return err;
 }
 
@@ -49,6 +51,8 @@ static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
         unsigned words = takeover_encode(t, unit, r, entry);
         memcpy(r->live, entry, words * sizeof(*entry));
     }
+    if (unit->others)
+        takeover_spread_others(t, unit);
     return unit->refuge.used ? plan_refuge(t, unit) : DAM_OK;
 }
 
@@ -82,7 +86,7 @@ static void report_unused_choices(struct dam_takeover *t)
         for (const struct unit *unit = t->units; unit; unit = unit->next)
             for (const struct requester *r = unit->requesters; r; r = r->next)
                 used |= unit->segment == c->choices[i].requester.segment &&
-                        r->rid == c->choices[i].requester.rid &&
+                        r->rid == c->choices[i].requester.rid && !(r->flags & DAM_REQ_OTHERS) &&
                         (c->choices[i].pasid == DAM_ANY_PASID ||
                          ((r->flags & DAM_REQ_PASID) && r->pasid == c->choices[i].pasid));
         if (!used) {
@@ -117,9 +121,10 @@ enum dam_stop takeover_plan(struct dam_takeover *t)
         if (unit->error)
             takeover_leave(t, unit, mark, takeover_stop_of(unit->error));
     }
-    // Last of all: the pool may be too small for these tables, and that stops nothing.
+    // Last of all: the pool may be too small for these tables, and that stops nothing. A kernel that will
+    // know of no unit gets its interrupts unremapped.
     for (struct unit *unit = t->units; unit; unit = unit->next)
-        if (unit->status == DAM_UNIT_PLANNED)
+        if (unit->status == DAM_UNIT_PLANNED && !takeover_hides(t))
             takeover_plan_interrupts(t, unit);
     return takeover_go_on(t);
 }

@@ -164,8 +164,10 @@ static void fill_summary(struct dam_note_summary *s, const struct dam_takeover *
     s->requester_total = 0;
     for (const struct unit *u = t->units; u; u = u->next) {
         s->requester_total += u->requester_count;
-        if (u->status == DAM_UNIT_TAKEN || u->status == DAM_UNIT_FAILED_AFTER)
+        if (u->status == DAM_UNIT_TAKEN || u->status == DAM_UNIT_FAILED_AFTER || u->status == DAM_UNIT_RAISED)
             s->flags |= DAM_SUMMARY_COMMITTED;
+        if (u->status == DAM_UNIT_RAISED)
+            s->flags |= DAM_SUMMARY_RAISED;
     }
     s->us_discover = t->us[DAM_PHASE_DISCOVER];
     s->us_audit = t->us[DAM_PHASE_AUDIT];

@@ -211,7 +211,7 @@ static dam_err read_function(struct dam_takeover *t, struct unit *unit, struct f
 
 dam_err takeover_read_scalable(struct dam_takeover *t, struct unit *unit, unsigned half, dam_pa table)
 {
-    dam_err err = takeover_make_refuge(t, unit);
+    dam_err err = takeover_make_refuge(t, unit, &unit->refuge);
     if (!err)
         err = takeover_read_context_table(t, unit, half, table);
     uint64_t *copied = unit->copied[half], *planned = unit->planned[half];

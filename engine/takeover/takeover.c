@@ -122,6 +122,19 @@ enum dam_phase dam_takeover_phase(const struct dam_takeover *t)
     return t->phase;
 }
 
+bool dam_takeover_may_hide(const struct dam_takeover *t)
+{
+    unsigned ours = 0;
+    for (const struct unit *unit = t->units; unit; unit = unit->next) {
+        bool taken = unit->status == DAM_UNIT_TAKEN || unit->status == DAM_UNIT_RAISED;
+        bool off = unit->status == DAM_UNIT_OFF || (unit->status == DAM_UNIT_LEFT && unit->raise);
+        if (!taken && !off && unit->status != DAM_UNIT_ABSENT)
+            return false;
+        ours += taken;
+    }
+    return takeover_hides(t) && ours && !t->not_bare;
+}
+
 void dam_takeover_finding(struct dam_takeover *t, const struct dam_finding *finding)
 {
     dam_finding_add(&t->findings, finding);

@@ -32,6 +32,14 @@ struct old_tree {
     struct pt_audit audit;
 };
 
+// The crash window as a tree of its own, which is laid over others; one for each format and width of a unit.
+struct crash_tree {
+    struct crash_tree *next;
+    enum dam_stage stage;
+    struct pt_tree tree;
+    uint64_t tables;
+};
+
 // New(d): one page table of ours, for all requesters with the same Old(d) and policy.
 struct new_tree {
     struct new_tree *next;
@@ -42,6 +50,7 @@ struct new_tree {
     enum dam_policy wanted;
     enum dam_stage stage; // the format of its tables, DAM_STAGE_FIRST or _SECOND
     uint8_t levels;
+    bool crash;      // with the crash window
     uint16_t number; // 1 and up, within the unit
     uint16_t did;    // an id that nobody had, once one was needed; 0: none yet
     dam_pa root;
@@ -70,8 +79,8 @@ struct requester {
 #define DID_FIRST 0xFFFEu // first-stage trees of different PASIDs
 #define DID_OLD   0xFFFFu // the old kernel used it, nobody of ours yet
 
-// Where a part of the old root or context tables led that was broken: every function and every PASID below
-// gets the same, by tables that are shared. What they say is filled in by the plan.
+// Tables that are shared by all functions and PASIDs that get the same. What they say is filled in by the
+// plan.
 struct refuge {
     uint64_t *contexts;             // a context table
     uint64_t *directory, *pasids;   // scalable mode: a PASID directory and a PASID table
@@ -100,8 +109,14 @@ struct unit {
     // First the exact copies of the old tables, which the unit runs on for a moment; then the planned ones.
     // One 64-bit store in the root table leads from one to the other.
     uint64_t *copied[VTD_HALVES], *planned[VTD_HALVES];
-    uint64_t *silence; // a context table that refuses everything and reports nothing; NULL: not needed yet
-    struct refuge refuge;
+    uint64_t *silence;    // a context table that refuses everything and reports nothing; NULL: not needed yet
+    struct refuge refuge; // for all below a part of the old root or context tables that was broken
+    // For every requester that the old tables do not name; `others` stands for all of them in the list. NULL:
+    // they get nothing.
+    struct refuge rest;
+    struct requester *others;
+    struct crash_tree *crash_trees;
+    bool raise;            // translation was off: it will be turned on
     uint16_t *did_owner;   // by domain id, vtd_domain_ids() of them
     uint32_t did_next;     // ids above it are taken
     void *queue_pages;     // invalidation queue, status of its wait descriptors, page request queue
@@ -149,6 +164,7 @@ struct dam_takeover {
     bool has_scratch;
     dam_pa empty;   // a zeroed page: the empty table of every level and format
     bool share_old; // no requester keeps a way to write old memory
+    bool not_bare;  // a unit could not be made fit for a kernel that does not know of it
     uint64_t tables_read;
     uint32_t us[DAM_PHASE_REPORT + 1]; // when each phase ended
 };
@@ -220,8 +236,40 @@ DAM_MUST_CHECK dam_err takeover_read_legacy(struct dam_takeover *t, struct unit 
                                             dam_pa table);
 DAM_MUST_CHECK dam_err takeover_read_scalable(struct dam_takeover *t, struct unit *unit, unsigned half,
                                               dam_pa table);
-// Makes the tables of the unit's refuge, once.
-DAM_MUST_CHECK dam_err takeover_make_refuge(struct dam_takeover *t, struct unit *unit);
+// ---- requesters that the old tables do not name (others.c, raise.c) ---------------------------------------
+// Adds those that get the crash window all the same.
+DAM_MUST_CHECK dam_err takeover_add_absent(struct dam_takeover *t, struct unit *unit);
+// Adds one, blocked, with an entry of its own, or one that stands for all others (flags: DAM_REQ_OTHERS).
+DAM_MUST_CHECK dam_err takeover_add_unnamed(struct dam_takeover *t, struct unit *unit, uint16_t rid,
+                                            uint16_t flags, struct requester **out);
+// The requester of a function, for requests without PASID; NULL: the tables do not name it.
+struct requester *takeover_find(const struct unit *unit, uint16_t rid);
+// In place of takeover_read_tables() for a unit that was off: every requester had identity.
+DAM_MUST_CHECK dam_err takeover_raise_tables(struct dam_takeover *t, struct unit *unit);
+// Binds all that planned tables leave silent to what unit->others, which has its entry, is bound to.
+void takeover_spread_others(struct dam_takeover *t, struct unit *unit);
+
+// ---- the crash window (window.c) --------------------------------------------------------------------------
+// Whether the capture kernel will see no IOMMU, so that there is a crash window.
+bool takeover_hides(const struct dam_takeover *t);
+// Decides which requesters get it, once their trees are audited.
+void takeover_give_windows(struct dam_takeover *t, struct unit *unit);
+// The tree of a format and width, built when it is the first time. DAM_E_NOMEM.
+DAM_MUST_CHECK dam_err takeover_window_tree(struct dam_takeover *t, struct unit *unit, enum dam_stage stage,
+                                            const struct pt_params *params, const struct crash_tree **out);
+// 4-KiB pages of it, and one past its last byte; 0 when there is none.
+uint64_t takeover_window_pages(const struct dam_takeover *t);
+uint64_t takeover_window_end(const struct dam_takeover *t);
+// Once all units run on our tables: turns off what only a kernel that knows of the units can deal with.
+void takeover_bare_hardware(struct dam_takeover *t);
+
+// Makes the tables of a refuge, once.
+DAM_MUST_CHECK dam_err takeover_make_refuge(struct dam_takeover *t, const struct unit *unit,
+                                            struct refuge *refuge);
+// A context table in which every entry is silent.
+DAM_MUST_CHECK dam_err takeover_silent_table(struct dam_takeover *t, const struct unit *unit, uint64_t **out);
+// The context entry of a function that planned tables have, or NULL.
+uint64_t *takeover_planned_context(const struct unit *unit, uint16_t rid);
 
 // ---- entries of ours (entries.c) -------------------------------------------------------------------------
 // 64-bit words of an entry of the unit's context tables.
@@ -235,14 +283,22 @@ enum dam_stage takeover_new_stage(const struct requester *r);
 // The entry that makes the unit do what is planned for a requester; returns how many 64-bit words it has.
 unsigned takeover_encode(const struct dam_takeover *t, const struct unit *unit, const struct requester *r,
                          uint64_t entry[VTD_BINDING_WORDS]);
-// Fills the tables of the refuge: everything in them is bound to what r, which has its new_tree, is bound to.
-void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, const struct requester *r);
+// Fills the tables of a refuge: everything in them is bound to what r, which has its new_tree, is bound to.
+void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, struct refuge *refuge,
+                          const struct requester *r);
 // Follows our tables, as the unit would, to the entry of a requester; NULL: they do not lead to one.
 const uint64_t *takeover_follow(const struct dam_takeover *t, const struct unit *unit,
                                 const struct requester *r);
 
 // ---- planning --------------------------------------------------------------------------------------------
 
+// One past the last byte of memory that is known, at least 4 GiB: how far an identity view goes.
+uint64_t takeover_known_end(const struct dam_takeover *t);
+// The smallest number of levels of the unit's tables that reaches `end`, or the largest it has.
+uint8_t takeover_levels(const struct unit *unit, enum dam_stage stage, uint64_t end);
+// What the unit says of tables of this format (contexts.c).
+struct pt_params takeover_params(const struct dam_takeover *t, const struct unit *unit, enum dam_stage stage,
+                                 uint8_t levels);
 // The format of tables for those who had none: DAM_STAGE_FIRST or _SECOND, what the unit can do (trees.c).
 enum dam_stage takeover_unit_stage(const struct unit *unit);
 
@@ -266,6 +322,12 @@ void takeover_commit_state(struct dam_takeover *t, struct unit *unit);
 
 // Switches ATS off in the devices whose units refuse translated requests now (ats.c). Nothing depends on it.
 void takeover_switch_ats_off(struct dam_takeover *t);
+
+// Leads the root table to the planned context tables, one store each.
+void takeover_lead_root(struct dam_takeover *t, struct unit *unit);
+// Turns translation on in a unit where it was off, with planned tables from the first moment: nobody was
+// translated before.
+DAM_MUST_CHECK dam_err takeover_raise(struct dam_takeover *t, struct unit *unit);
 
 // Makes memory writes of ours visible to the unit and drops all that it cached.
 DAM_MUST_CHECK dam_err takeover_flush(struct unit *unit);

@@ -5,15 +5,20 @@
 
 #include "iommu/vtd/regs.h"
 
-// Identity over everything that the machine is known to have, as far as the tree reaches.
-static uint64_t identity_end(const struct dam_takeover *t, const struct pt_params *params)
+uint64_t takeover_known_end(const struct dam_takeover *t)
 {
     const struct dam_ranges *sets[] = {t->config->old_ram, t->config->keep_out};
     uint64_t end = 1ull << 32;
     for (size_t i = 0; i < 2; i++)
         if (sets[i]->count && sets[i]->at[sets[i]->count - 1].end > end)
             end = sets[i]->at[sets[i]->count - 1].end;
-    end = dam_align_up(end, pt_span(2));
+    return dam_align_up(end, pt_span(2));
+}
+
+// Identity over everything that the machine is known to have, as far as the tree reaches.
+static uint64_t identity_end(const struct dam_takeover *t, const struct pt_params *params)
+{
+    uint64_t end = takeover_known_end(t);
     // Above the middle first-stage addresses are negative.
     uint64_t width = pt_span(params->levels) >> params->canonical, limit = 1ull << params->haw;
     end = end < width ? end : width;
@@ -74,13 +79,33 @@ static dam_err build_windows(struct pt_tree *tree, const struct window *windows)
     return err;
 }
 
-static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
+// The last step: nothing is edited after it. A tree that would be empty without the window is the window.
+static dam_err build_crash_window(struct dam_takeover *t, struct unit *unit, struct pt_tree *tree,
+                                  struct new_tree *n)
+{
+    const struct crash_tree *crash;
+    dam_err err = takeover_window_tree(t, unit, n->stage, &tree->params, &crash);
+    if (err)
+        return err;
+    n->readable += takeover_window_pages(t);
+    n->writable += takeover_window_pages(t);
+    uint64_t low = t->pool->low;
+    if (tree->root.v == t->empty.v) {
+        tree->root = crash->tree.root;
+        n->tables += crash->tables;
+        return DAM_OK;
+    }
+    err = pt_tree_lay_over(tree, crash->tree.root);
+    n->tables += (t->pool->low - low) / DAM_PAGE_SIZE;
+    return err;
+}
+
+static dam_err build_tree(struct dam_takeover *t, struct unit *unit, struct new_tree *n)
 {
     const struct window *windows = n->old ? n->old->windows : NULL;
     uint64_t low = t->pool->low;
     struct pt_tree tree = {.format = &t->formats[n->stage], .memory = &t->own_memory};
-    if (n->old)
-        tree.params = n->old->params;
+    tree.params = n->old ? n->old->params : takeover_params(t, unit, n->stage, n->levels);
     dam_err err = DAM_OK;
     switch (n->policy) {
     case DAM_POLICY_BLOCK:
@@ -91,7 +116,7 @@ static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
         break;
     case DAM_POLICY_SCRATCH:
         tree.root = t->scratch[n->stage].root[n->levels - 1];
-        if (windows)
+        if (windows || n->crash)
             err = pt_tree_share(&tree, tree.root, true, true);
         break;
     case DAM_POLICY_FREEZE:
@@ -101,8 +126,10 @@ static dam_err build_tree(struct dam_takeover *t, struct new_tree *n)
     }
     if (!err)
         err = build_windows(&tree, windows);
-    n->root = tree.root;
     n->tables += (t->pool->low - low) / DAM_PAGE_SIZE;
+    if (!err && n->crash)
+        err = build_crash_window(t, unit, &tree, n);
+    n->root = tree.root;
     return err;
 }
 
@@ -112,16 +139,22 @@ enum dam_stage takeover_unit_stage(const struct unit *unit)
     return second ? DAM_STAGE_SECOND : DAM_STAGE_FIRST;
 }
 
-static uint8_t levels_for(const struct unit *unit, const struct requester *r, enum dam_stage stage)
+uint8_t takeover_levels(const struct unit *unit, enum dam_stage stage, uint64_t end)
 {
-    if (r->old_tree)
-        return r->old_tree->params.levels;
+    uint8_t levels = 0;
     if (stage == DAM_STAGE_FIRST)
-        return 4;   // every unit has that
-    uint8_t aw = 1; // nothing sound is known: the narrowest width that the unit has
-    while (aw < 3 && !vtd_width_supported(&unit->vtd, aw))
-        aw++;
-    return (uint8_t)(aw + 2);
+        return 4; // every unit has that
+    for (uint8_t aw = 1; aw <= 3 && (!levels || pt_span(levels) < end); aw++)
+        if (vtd_width_supported(&unit->vtd, aw))
+            levels = (uint8_t)(aw + 2);
+    return levels ? levels : PT_MAX_LEVELS;
+}
+
+// Nothing sound is known without an old table: the narrowest width that does.
+static uint8_t levels_for(const struct dam_takeover *t, const struct unit *unit, const struct requester *r,
+                          enum dam_stage stage)
+{
+    return r->old_tree ? r->old_tree->params.levels : takeover_levels(unit, stage, takeover_window_end(t));
 }
 
 dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requester *r)
@@ -131,9 +164,11 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
                                   r->policy == DAM_POLICY_PRESERVE);
     struct old_tree *old = by_old ? r->old_tree : NULL;
     enum dam_stage stage = r->old_tree ? r->old_tree->stage : takeover_unit_stage(unit);
-    uint8_t levels = levels_for(unit, r, stage);
+    uint8_t levels = levels_for(t, unit, r, stage);
+    bool crash = r->flags & DAM_REQ_CRASH;
     for (struct new_tree *n = unit->new_trees; n; n = n->next) {
-        if (n->wanted_old == old && n->wanted == r->policy && n->stage == stage && n->levels == levels) {
+        if (n->wanted_old == old && n->wanted == r->policy && n->stage == stage && n->levels == levels &&
+            n->crash == crash) {
             r->new_tree = n;
             r->policy = n->policy;
             return DAM_OK;
@@ -153,11 +188,12 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
                            .wanted = r->policy,
                            .stage = stage,
                            .levels = levels,
+                           .crash = crash,
                            .number = ++unit->new_tree_count};
     unit->new_trees = n;
     r->new_tree = n;
     uint64_t mark = t->pool->low;
-    err = build_tree(t, n);
+    err = build_tree(t, unit, n);
     if (err != DAM_E_NOMEM || !old || !old->identity)
         return err;
     // An identity view without large pages takes a table for every 2 MiB: that requester alone goes without.
@@ -165,6 +201,7 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
     n->policy = r->policy = takeover_broken_policy(t->config);
     n->old = NULL;
     n->failed = true;
+    n->readable = n->writable = n->tables = 0;
     takeover_report(t, DAM_F_PT_BUDGET, unit, r, 0, n->levels);
-    return build_tree(t, n);
+    return build_tree(t, unit, n);
 }

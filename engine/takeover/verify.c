@@ -52,7 +52,8 @@ static bool verify_contexts(struct dam_takeover *t, struct unit *unit)
     for (const struct requester *r = unit->requesters; r; r = r->next) {
         uint64_t want[VTD_BINDING_WORDS];
         unsigned words = takeover_encode(t, unit, r, want);
-        if (takeover_follow(t, unit, r) != r->live || memcmp(r->live, want, words * sizeof(*want)) != 0) {
+        bool leads = (r->flags & DAM_REQ_OTHERS) || takeover_follow(t, unit, r) == r->live;
+        if (!leads || memcmp(r->live, want, words * sizeof(*want)) != 0) {
             takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, r->live).v, r->live[0]);
             ok = false;
         }
@@ -87,14 +88,18 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
         .keep_out = t->config->keep_out,
         .about = {.unit = unit->index, .segment = unit->segment},
         .buffers = t->buffers,
+        .window = n->crash ? t->config->crash_window : NULL,
+        .windowed = n->crash,
     };
+    uint64_t windows = window_pages(n->old) + (n->crash ? takeover_window_pages(t) : 0);
     dam_err err = pt_audit(&audit, n->root);
     // Entries that the hardware refuses make cuts as well, and are harmless: only what leads somewhere
     // counts.
     bool ok = !err && audit.cut_readable == 0 && audit.cut_writable == 0;
     if (n->policy == DAM_POLICY_FREEZE || n->policy == DAM_POLICY_BLOCK)
-        ok &= audit.writable <= window_pages(n->old);
-    if (ok && n->shares_old && audit.readable != n->readable + window_pages(n->old))
+        ok &= audit.writable <= windows;
+    if (ok && n->shares_old && !n->old->audit.collisions &&
+        audit.readable != n->readable + window_pages(n->old))
         takeover_report(t, DAM_F_PT_CHANGED, unit, NULL, n->old->root.v, audit.readable);
     n->readable = audit.readable;
     n->writable = audit.writable;
@@ -106,14 +111,23 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
 static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_tree *n)
 {
     uint64_t failed = n->root.v;
-    enum dam_policy policy = takeover_broken_policy(t->config);
+    // With the crash window nothing else: scratch tables with a window in them would have to be built.
+    enum dam_policy policy = n->crash ? DAM_POLICY_BLOCK : takeover_broken_policy(t->config);
+    const struct crash_tree *crash = NULL;
     n->failed = true;
     n->root = policy == DAM_POLICY_SCRATCH ? t->scratch[n->stage].root[n->levels - 1] : t->empty;
     n->readable = n->writable = 0;
+    // The window's tables come from nothing old, and are there since the plan.
+    if (n->crash && !takeover_window_tree(t, unit, n->stage, &n->old->params, &crash)) {
+        n->root = crash->tree.root;
+        n->readable = n->writable = takeover_window_pages(t);
+    }
     for (struct requester *r = unit->requesters; r; r = r->next) {
         if (r->new_tree != n)
             continue;
         takeover_report(t, DAM_F_VERIFY_TREE, unit, r, failed, 0);
+        if (r->flags & DAM_REQ_OTHERS) // its entry is in every context table, and was made from nothing old
+            return DAM_E_VERIFY;
         r->policy = policy;
         uint64_t entry[VTD_BINDING_WORDS];
         unsigned words = takeover_encode(t, unit, r, entry);
@@ -144,7 +158,7 @@ enum dam_stop takeover_verify(struct dam_takeover *t)
 {
     enum dam_stop stop = DAM_STOP_NONE;
     for (struct unit *unit = t->units; unit; unit = unit->next) {
-        if (unit->status != DAM_UNIT_TAKEN) {
+        if (unit->status != DAM_UNIT_TAKEN && unit->status != DAM_UNIT_RAISED) {
             if (unit->status != DAM_UNIT_ABSENT && vtd_registers_read(&unit->vtd, &unit->after))
                 unit->error = DAM_E_IO;
             continue;

@@ -106,6 +106,24 @@ enum dam_severity {
     X(DAM_F_IRTE_MASKED, 102, DAM_INFO, "interrupts masked as cofferdam.irq=mask says (raw: how many)")      \
     X(DAM_F_STATE_LEFT, 103, DAM_WARN, "faults or page requests could not be put in order (raw: error)")     \
     /* 110-129: hiding, crash window, raising */                                                             \
+    X(DAM_F_HIDE_ACPI, 110, DAM_WARN,                                                                        \
+      "no ACPI root without the IOMMU can be made: it is shown (raw: reason)")                               \
+    X(DAM_F_HIDE_CMDLINE, 111, DAM_WARN,                                                                     \
+      "no room for the new ACPI root's address: the IOMMU is shown (raw)")                                   \
+    X(DAM_F_HIDE_APIC, 112, DAM_WARN, "x2APIC needs interrupt remapping: the IOMMU is shown (raw: its id)")  \
+    X(DAM_F_HIDE_WINDOW, 113, DAM_WARN, "no memory for a crash window is known: the IOMMU is shown")         \
+    X(DAM_F_HIDE_UNIT, 114, DAM_ERROR, "a unit runs on other tables than ours: the IOMMU is shown")          \
+    X(DAM_F_HIDE_HARDWARE, 115, DAM_ERROR,                                                                   \
+      "interrupt remapping or protected memory cannot be turned off: the IOMMU is shown (address, raw)")     \
+    X(DAM_F_WINDOW_COLLISION, 116, DAM_WARN,                                                                 \
+      "crash window refused: the old kernel mapped its addresses elsewhere (address, iova, raw: pages)")     \
+    X(DAM_F_WINDOW_REPLACES, 117, DAM_WARN,                                                                  \
+      "the crash window asked for replaces old mappings (address, iova, raw: pages)")                        \
+    X(DAM_F_WINDOW_WIDTH, 118, DAM_WARN,                                                                     \
+      "the crash window ends where the page tables do (address, raw: end)")                                  \
+    X(DAM_F_WINDOW_NESTED, 121, DAM_WARN, "crash window refused: nested translation that stays")             \
+    X(DAM_F_RAISED, 119, DAM_INFO, "translation was off and was turned on (raw: GSTS)")                      \
+    X(DAM_F_RAISE_FAILED, 120, DAM_ERROR, "translation could not be turned on (raw: GSTS)")                  \
     X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \
       "ATS cannot be switched off in the device: no way to its registers (raw: error)")                      \
     X(DAM_F_ATS_STAYS_ON, 131, DAM_WARN, "ATS or page requests stay on (address: register, raw)")            \

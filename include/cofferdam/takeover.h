@@ -30,8 +30,9 @@ struct dam_takeover_config {
     size_t choice_count;
     enum dam_policy broken; // for requesters whose tables are broken: DAM_POLICY_SCRATCH, or else block
     bool raise;             // turn translation on in units where it is off
-    bool mask_irqs;         // mask the interrupts of requesters that the capture kernel will not drive
-    bool hide;              // the capture kernel will see no IOMMU: it needs the crash window
+    bool raise_legacy; // in legacy mode even where there is scalable mode: what the capture kernel will use
+    bool mask_irqs;    // mask the interrupts of requesters that the capture kernel will not drive
+    bool hide;         // the capture kernel will see no IOMMU: it needs the crash window
     // The crash window: RAM of the capture kernel, which every requester gets as identity, readable and
     // writable, when hide is set; or, with named windows, these requesters alone.
     const struct dam_ranges *crash_window;
@@ -73,6 +74,10 @@ void dam_takeover_look(struct dam_takeover *t);
 
 // The phase begun last. Valid at any moment, also from an exception handler.
 enum dam_phase dam_takeover_phase(const struct dam_takeover *t);
+
+// Whether the capture kernel can do without knowing of the IOMMU: hide was set, and every unit that
+// translates runs on our tables, with the crash window. Valid at any moment.
+bool dam_takeover_may_hide(const struct dam_takeover *t);
 
 // Adds a finding of the caller's own (command line, NMI) to the ring.
 void dam_takeover_finding(struct dam_takeover *t, const struct dam_finding *finding);

@@ -221,7 +221,8 @@ def _disagreements(view: View, note: dict) -> list[str]:
     seen = [("root table before", before, view.rtaddr),
             ("root table after", after & ADDRESS, view.new.root),
             ("policy", note["summary"]["policy"], view.terms.policy),
-            ("requesters", note["summary"]["requester_total"], len(view.old.contexts)),
+            ("requesters", sum("others" not in r["flags"] for r in note["requesters"]), len(view.old.contexts)),
+            ("hidden", "iommu-hidden" in note["summary"]["flag_names"], bool(view.terms.window)),
             ("scratch page", int(note["summary"]["scratch_page"] or "0", 16), view.scratch or 0)]
     for what, said, is_so in seen:
         if said != is_so:
@@ -237,7 +238,7 @@ def figures(scenario: Scenario, record: Record) -> dict:
     ram = [(max(start, MIB), end) for start, end in guest.system_ram(texts) if end > MIB]
     terms = Terms(scenario.policy, walls, guest.without(ram, crash),
                   record.planted.quarantined if record.planted else frozenset(), scenario.broken,
-                  tuple(guest.capture_ram(record.lines, record.panic)) if scenario.window else ())
+                  tuple(guest.capture_ram(record.lines, record.panic)) if scenario.window else (), scenario.raised)
     out: dict = {"old_memory_pages": sum(end - start for start, end in terms.ram) // 4096,
                  "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in crash], "problem": record.problem}
     view = _view(scenario, record, terms, texts)

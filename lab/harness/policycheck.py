@@ -20,6 +20,8 @@ class Terms:
     quarantined: frozenset[int] = frozenset()
     broken: str = "block"  # or scratch
     window: tuple[Span, ...] = ()  # identity for everybody, laid over the policy: the capture kernel's memory
+    only: frozenset[int] | None = None  # the requesters that have the window; None: all of them
+    raised: bool = False  # translation was off: every requester had identity
 
 
 def _inside(address: int, spans: list[Span]) -> bool:
@@ -55,10 +57,14 @@ def _expected(policy: str, leaves: list[Leaf], walls: list[Span]) -> list[Leaf]:
     return _merged(out)
 
 
+def _window_of(terms: Terms, source: int) -> tuple[Span, ...]:
+    return terms.window if terms.only is None or source & 0xFFFF in terms.only else ()
+
+
 def _below_window(terms: Terms, source: int, new: Tables) -> list[Leaf]:
     """Returns the new mappings of a requester without those that are the crash window."""
     out = new.leaves(source)
-    for start, end in terms.window:
+    for start, end in _window_of(terms, source):
         pieces = []
         for leaf in out:
             low, high = max(leaf.iova, start), min(leaf.iova + leaf.size, end)
@@ -73,7 +79,7 @@ def _below_window(terms: Terms, source: int, new: Tables) -> list[Leaf]:
 
 
 def _window_problems(terms: Terms, source: int, new: Tables) -> list[str]:
-    pages = [page for start, end in terms.window for page in (*range(start, end, 2 << 20), end - PAGE)]
+    pages = [page for start, end in _window_of(terms, source) for page in (*range(start, end, 2 << 20), end - PAGE)]
     missing = [page for page in pages if new.translate(source, page) != (page, True, True)]
     return [f"{source:04x}: the crash window lacks 0x{missing[0]:x} and {len(missing) - 1} other places"] if missing else []
 
@@ -190,6 +196,38 @@ def _stolen(old: Tables, entry) -> bool:
                for other in old.contexts.values() if other.kind == entry.kind)
 
 
+def _others_problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
+    """Requesters that the old tables did not name: they get what is laid over everybody's view, and nothing else.
+
+    Where translation was off that view was identity. All of them may share their tables: each is judged once.
+    """
+    everybody = (terms.window and terms.only is None) or terms.raised
+    rids = range(1 << 16) if everybody else {source & 0xFFFF for source in new.contexts}
+    sources = {new.named(rid) for rid in rids} | set(new.contexts)
+    judged: dict[tuple, list[str]] = {}
+    for source in sorted(sources - set(old.contexts) - terms.quarantined):
+        entry = new.contexts.get(source)
+        key = (source,)
+        if everybody:
+            key = (entry.kind, entry.table, entry.levels, entry.faults_off) if entry else ("absent",)
+        if key not in judged:
+            judged[key] = _other_problems(terms, source, new) if entry or everybody else []
+    return [line for lines in judged.values() for line in lines]
+
+
+def _other_problems(terms: Terms, source: int, new: Tables) -> list[str]:
+    entry = new.contexts.get(source)
+    if entry is None or not entry.faults_off:
+        return [f"{source:04x}: {'faults on' if entry else 'no entry'}, as all others that the old tables did not name"]
+    if entry.kind == PASS_THROUGH:
+        return [f"{source:04x}: passes through now, absent before"]
+    if terms.raised:
+        return _pass_through_problems(terms, source, new) + _window_problems(terms, source, new)
+    if terms.policy != "scratch" and _below_window(terms, source, new):
+        return [f"{source:04x}: mapped now, absent before"]
+    return _window_problems(terms, source, new)
+
+
 def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
     """Returns what is wrong with the new tables, one line each."""
     out = _shared_domains(new)
@@ -203,9 +241,7 @@ def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
     for rid, pasid in sorted(old.rid_pasid.items()):
         if new.rid_pasid.get(rid, pasid) != pasid:
             out.append(f"{rid:04x}: requests without a PASID were PASID {pasid}, are {new.rid_pasid[rid]}")
-    for source in sorted(set(new.contexts) - set(old.contexts) - terms.quarantined):
-        if new.contexts[source].kind == PASS_THROUGH or (terms.policy != "scratch" and _below_window(terms, source, new)):
-            out.append(f"{source:04x}: mapped now, absent before")
+    out += _others_problems(terms, old, new)
     if terms.policy == "scratch":
         out += _scratch_problems(terms, old, new, page)
     # Freeze may share the lower levels with the old tables; what points at page tables, and their roots, never.
@@ -227,7 +263,7 @@ def wrong_translations(terms: Terms, old: Tables, new: Tables, seen: dict[tuple[
     for (source, iova, target, _), times in seen.items():
         entry = old.contexts.get(old.named(source))
         was = old.translate(source, iova)
-        if _inside(iova, terms.window):
+        if _inside(iova, _window_of(terms, source)):
             want = iova
         elif entry is None or _quarantined(terms, source, entry.kind):
             want = page if terms.broken == "scratch" else None

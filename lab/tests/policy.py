@@ -108,13 +108,17 @@ def test_window():
     identity = [(page, page | RW) for page in range(0x150000, 0x158000, 0x1000)]
 
     def wrong(leaves):
-        terms = Terms("freeze", [POOL], [], window=window)
+        terms = Terms("freeze", [POOL], [], window=window, only=frozenset({0x18}))
         return len(policycheck.problems(terms, old, new(leaves)))
 
     check("window: there, over a right freeze", wrong(FROZEN + identity), 0)
     check("window: a page is missing", wrong(FROZEN + identity[:-1]), 1)
     check("window: read-only", wrong(FROZEN + [(i, e & ~W) for i, e in identity]), 2)
     check("window: wider than it may be", wrong(FROZEN + identity + [(0x158000, 0x158000 | RW)]), 1)
+    everybody = Terms("freeze", [POOL], [], window=window)
+    check("window: others lack it", len(policycheck.problems(everybody, old, new(FROZEN + identity))), 1)
+    elsewhere = Terms("freeze", [POOL], [], window=window, only=frozenset({0x20}))
+    check("window: not for this one", len(policycheck.problems(elsewhere, old, new(FROZEN + identity))), 1)
     check("window: not asked for", len(problems("freeze", old, new(FROZEN + identity))), 1)
     off = Tables(lambda address, length: None, 0)
     off.add_identity([0x18])

@@ -207,7 +207,7 @@ static bool has_part(const struct word *word, const char *text)
 
 // What turns Linux' IOMMU drivers off. Of several words of one name the last one counts.
 struct drivers {
-    bool iommu_off, intel_off, amd_off;
+    bool iommu_off, intel_off, amd_off, legacy;
 };
 
 static void take_driver(const struct word *word, struct drivers *drivers)
@@ -218,6 +218,8 @@ static void take_driver(const struct word *word, struct drivers *drivers)
         drivers->intel_off = has_part(word, "off");
     else if (word_is(word, "amd_iommu"))
         drivers->amd_off |= has_part(word, "off");
+    if (word_is(word, "intel_iommu") && (has_part(word, "sm_on") || has_part(word, "sm_off")))
+        drivers->legacy = has_part(word, "sm_off");
 }
 
 // ADDR or SIZE@ADDR.
@@ -249,7 +251,7 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
     if (len > CMDLINE_MAX)
         len = CMDLINE_MAX;
     struct word word;
-    struct drivers drivers = {false, false, false};
+    struct drivers drivers = {false, false, false, false};
     for (const char *at = line; word_next(&at, line + len, &word);) {
         if (text_prefix(word.name, word.name_len, "cofferdam.")) {
             keep_word(&word, own_word(&word, out), out);
@@ -267,6 +269,7 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
             take_driver(&word, &drivers);
         }
     }
+    out->legacy_tables = drivers.legacy;
     out->driver_off = drivers.iommu_off || drivers.intel_off || drivers.amd_off;
 }
 

@@ -27,6 +27,7 @@ struct cmdline_options {
     bool raise, broken_scratch, mask_irqs;  // .raise=always, .broken=scratch, .irq=mask
     enum dam_view view;                     // .iommu=
     bool driver_off;                        // the capture kernel's IOMMU driver is turned off
+    bool legacy_tables;                     // intel_iommu=sm_off: it does not use scalable mode
     dam_requester windows[DAM_MAX_CHOICES]; // .window=
     size_t window_count;
     bool exactmap;         // memmap=exactmap: e820 is not believed by the capture kernel

@@ -31,6 +31,9 @@
 #define FAKE_STUCK_SIRTP  (1u << 10)
 #define FAKE_STUCK_EAFL   (1u << 12) // the fault log stays on
 #define FAKE_STUCK_IEC    (1u << 11) // a flush of interrupt entries never ends
+#define FAKE_STUCK_TE     (1u << 12) // translation does not go on
+#define FAKE_STUCK_IRE    (1u << 13) // interrupt remapping does not go off
+#define FAKE_STUCK_PRS    (1u << 14) // protected memory regions do not open
 
 // Memory of the machine. Host memory belongs to the caller.
 struct fake_region {

@@ -267,6 +267,12 @@ static void write_gcmd(struct fake_vtd *fake, struct fake_unit *unit, uint32_t v
         set_queue(fake, unit, value & QIE);
     changed &= ~(QIE | (unit->stuck & FAKE_STUCK_EAFL ? EAFL : 0));
     unit->ires_off += changed & IRE & ~value ? 1 : 0;
+    if ((changed & value & TE) && !(unit->gsts & SRTP))
+        fake_violation(fake, "translation turned on before a root pointer was set");
+    if ((unit->stuck & FAKE_STUCK_TE) && (value & TE))
+        changed &= ~TE;
+    if ((unit->stuck & FAKE_STUCK_IRE) && !(value & IRE))
+        changed &= ~IRE;
     unit->pending_set |= changed & value;
     unit->pending_clear |= changed & ~value;
     if (changed & TE & ~value) { // hardware does not wait for anybody to look
@@ -363,6 +369,12 @@ dam_err fake_unit_write(struct fake_vtd *fake, unsigned number, uint16_t offset,
         break;
     case IRTA:
         unit->irta = value;
+        break;
+    case PMEN:
+        if (value & 0x7FFFFFFFu)
+            fake_violation(fake, "PMEN written with %#llx", (unsigned long long)value);
+        unit->pmen =
+            ((uint32_t)value & 0x80000000u) | (value >> 31 || (unit->stuck & FAKE_STUCK_PRS) ? 1u : 0u);
         break;
     case FEDATA:
     case FEADDR:

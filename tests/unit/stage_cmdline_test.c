@@ -409,6 +409,17 @@ static void set_acpi_rsdp(void **state)
     }
 }
 
+static void table_mode(void **state)
+{
+    (void)state;
+    assert_false(parse("intel_iommu=on").legacy_tables);
+    assert_false(parse("intel_iommu=on,sm_on").legacy_tables);
+    assert_true(parse("intel_iommu=on,sm_off").legacy_tables);
+    assert_true(parse("intel_iommu=sm_off intel_iommu=on").legacy_tables);
+    assert_false(parse("intel_iommu=sm_off intel_iommu=sm_on").legacy_tables);
+    assert_false(parse("iommu=sm_off").legacy_tables);
+}
+
 static void rsdt_wanted(void **state)
 {
     (void)state;
@@ -521,7 +532,7 @@ int main(void)
         cmocka_unit_test(acpi_rsdp),     cmocka_unit_test(set_elfcorehdr),
         cmocka_unit_test(longest_line),  cmocka_unit_test(consoles),
         cmocka_unit_test(numbers),       cmocka_unit_test(set_acpi_rsdp),
-        cmocka_unit_test(rsdt_wanted),
+        cmocka_unit_test(rsdt_wanted),   cmocka_unit_test(table_mode),
     };
     return cmocka_run_group_tests_name("stage command line", tests, NULL, NULL);
 }

@@ -108,6 +108,7 @@
 
 // 11.4.8.1 Protected Memory Enable Register, 32 bits
 #define VTD_PMEN_REG 0x64
+#define VTD_PMEN_EPM 31, 31
 #define VTD_PMEN_PRS 0, 0
 
 // 11.4.9 Invalidation Queue Head (RO), Tail (RW), Address (RW), 64 bits

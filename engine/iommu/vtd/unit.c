@@ -158,3 +158,31 @@ dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on)
     dam_err err = command(unit, on ? qie : 0, on ? 0 : qie);
     return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, qie, on ? qie : 0);
 }
+
+dam_err vtd_set_translation_on(struct vtd_unit *unit)
+{
+    uint32_t te = (uint32_t)dam_bits_mask(VTD_G_TE);
+    dam_err err = command(unit, te, 0);
+    return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, te, te);
+}
+
+dam_err vtd_set_interrupt_remapping_off(struct vtd_unit *unit)
+{
+    uint32_t ire = (uint32_t)dam_bits_mask(VTD_G_IRE);
+    uint64_t gsts;
+    dam_err err = read_reg(unit, VTD_GSTS_REG, 4, &gsts);
+    if (err || !(gsts & ire))
+        return err;
+    err = command(unit, 0, ire);
+    return err ? err : vtd_wait(unit, VTD_GSTS_REG, 4, ire, 0);
+}
+
+dam_err vtd_open_protected_memory(struct vtd_unit *unit)
+{
+    uint64_t pmen, prs = dam_bits_mask(VTD_PMEN_PRS);
+    dam_err err = read_reg(unit, VTD_PMEN_REG, 4, &pmen);
+    if (err || !(pmen & (dam_bits_mask(VTD_PMEN_EPM) | prs)))
+        return err;
+    err = write_reg(unit, VTD_PMEN_REG, 4, 0);
+    return err ? err : vtd_wait(unit, VTD_PMEN_REG, 4, prs, 0);
+}

@@ -58,6 +58,12 @@ DAM_MUST_CHECK dam_err vtd_stop_fault_log(struct vtd_unit *unit);
 DAM_MUST_CHECK dam_err vtd_set_root(struct vtd_unit *unit, dam_pa root_table, uint64_t ttm);
 // Points the unit at another interrupt remapping table; its cache still has the old entries.
 DAM_MUST_CHECK dam_err vtd_set_interrupt_table(struct vtd_unit *unit, uint64_t irta);
+// Turns translation on, with the root pointer that was set.
+DAM_MUST_CHECK dam_err vtd_set_translation_on(struct vtd_unit *unit);
+// Turns interrupt remapping off if it is on: interrupts of the old format pass then (5.1.5.1).
+DAM_MUST_CHECK dam_err vtd_set_interrupt_remapping_off(struct vtd_unit *unit);
+// Opens the protected memory regions if they are closed (11.4.8.1).
+DAM_MUST_CHECK dam_err vtd_open_protected_memory(struct vtd_unit *unit);
 // Turns queued invalidation off or on.
 DAM_MUST_CHECK dam_err vtd_set_queue_enable(struct vtd_unit *unit, bool on);
 // Waits for (register & mask) == want and remembers where a wait failed.
