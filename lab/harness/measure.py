@@ -238,7 +238,8 @@ def figures(scenario: Scenario, record: Record) -> dict:
     ram = [(max(start, MIB), end) for start, end in guest.system_ram(texts) if end > MIB]
     terms = Terms(scenario.policy, walls, guest.without(ram, crash),
                   record.planted.quarantined if record.planted else frozenset(), scenario.broken,
-                  tuple(guest.capture_ram(record.lines, record.panic)) if scenario.window else (), scenario.raised)
+                  tuple(guest.capture_ram(record.lines, record.panic)) if scenario.window else (),
+                  raised=scenario.raised)
     out: dict = {"old_memory_pages": sum(end - start for start, end in terms.ram) // 4096,
                  "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in crash], "problem": record.problem}
     view = _view(scenario, record, terms, texts)

@@ -175,8 +175,8 @@ static void during(struct qtest *q, uint64_t pa, uint64_t value)
     static uint8_t fill;
     fill++;
     memset(b.q.ram + TX, fill, SIZE); // so that the buffer to be written differs from what lies there
-    box_read_from(0, TX_IOVA);
-    uint32_t page = box_write_lands_at(0, RX_IOVA);
+    box_read_from(0, b.off ? TX : TX_IOVA);
+    uint32_t page = box_write_lands_at(0, b.off ? RX : RX_IOVA);
     bool scratch = b.policy == DAM_POLICY_SCRATCH && box_in_pool(page);
     if (page && page != RX && !scratch)
         fail_msg("a write of device 0 lands at %#x", page);
@@ -202,13 +202,14 @@ void box_take_over(enum dam_policy policy)
         firmware_scope(&b.firmware, 1, 0, (uint8_t)(edu_rid(2) >> 3), 0);
     }
     b.config.rsdp[0] = dam_pa_of(firmware_end(&b.firmware));
-    start_translation();
-
-    // Before: everything is as the old tables say.
-    assert_true(box_reads_true_data(0, TX_IOVA, TX));
-    assert_int_equal(box_write_lands_at(0, RX_IOVA), RX);
-    assert_int_equal(box_write_lands_at(0, CRASH_IOVA), CRASH + 0x3000);
-    assert_true(box_reads_true_data(1, SHARED, SHARED));
+    if (!b.off) {
+        // Before: everything is as the old tables say.
+        start_translation();
+        assert_true(box_reads_true_data(0, TX_IOVA, TX));
+        assert_int_equal(box_write_lands_at(0, RX_IOVA), RX);
+        assert_int_equal(box_write_lands_at(0, CRASH_IOVA), CRASH + 0x3000);
+        assert_true(box_reads_true_data(1, SHARED, SHARED));
+    }
 
     assert_int_equal(dam_takeover_new(&b.config, &b.t), DAM_OK);
     assert_int_equal(dam_takeover_prepare(b.t), DAM_STOP_NONE);
@@ -217,7 +218,7 @@ void box_take_over(enum dam_policy policy)
     b.q.after_write = NULL;
     memset(b.q.ram + TX, 0xA5, SIZE);
     memset(b.q.ram + SHARED, 0x5A, SIZE);
-    assert_true(b.looks >= 8);
+    assert_true(b.looks >= (b.off ? 4u : 8u));
     assert_int_equal(b.q.gcmd_without_te, 0);
     assert_int_equal(qtest_read(&b.q, QTEST_VTD + 0x1C, 4) >> 31, 1);
     assert_in_range(qtest_read(&b.q, QTEST_VTD + 0x20, 8), POOL, POOL + POOL_SIZE - 1);

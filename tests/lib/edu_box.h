@@ -52,6 +52,7 @@ struct box {
     uint8_t *before; // RAM at the last look
     unsigned looks, loads;
     bool with_rmrr;
+    bool off; // the old kernel left translation off: device 0 works at RX and TX themselves
 };
 
 extern struct box b;
