@@ -99,7 +99,8 @@ def scratch_page(terms: Terms, old: Tables, new: Tables) -> int | None:
         for iova in mapped:
             found = new.translate(source, iova)
             return found[0] & ~(PAGE - 1) if found else None
-    return None
+    lost = [new.translate(source, SAMPLE) for source in sorted(terms.quarantined) if terms.broken == "scratch"]
+    return lost[0][0] & ~(PAGE - 1) if lost and lost[0] else None
 
 
 def _quarantined(terms: Terms, source: int, kind: str) -> bool:
@@ -108,7 +109,7 @@ def _quarantined(terms: Terms, source: int, kind: str) -> bool:
 
 def _quarantine_problems(terms: Terms, source: int, new: Tables, page: int | None) -> list[str]:
     """A requester whose old tables are broken reaches nothing, or the scratch page, and nobody hears of it."""
-    out, entry = [], new.contexts.get(source)
+    out, entry = [], new.entry(source)
     if not new.silent(source):
         out.append(f"{source:04x}: broken, and its faults are still reported")
     if entry and entry.kind in (PASS_THROUGH, BROKEN):
@@ -162,7 +163,7 @@ def _scratch_problems(terms: Terms, old: Tables, new: Tables, page: int | None) 
 
 
 def _requester_problems(terms: Terms, source: int, old: Tables, new: Tables, page: int | None) -> list[str]:
-    entry, taken, out = old.contexts[source], new.contexts.get(source), []
+    entry, taken, out = old.contexts[source], new.entry(source), []
     if _quarantined(terms, source, entry.kind):
         return _quarantine_problems(terms, source, new, page)
     if taken is None:
@@ -196,27 +197,30 @@ def _stolen(old: Tables, entry) -> bool:
                for other in old.contexts.values() if other.kind == entry.kind)
 
 
-def _others_problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
+def _others_problems(terms: Terms, old: Tables, new: Tables, page: int | None) -> list[str]:
     """Requesters that the old tables did not name: they get what is laid over everybody's view, and nothing else.
 
-    Where translation was off that view was identity. All of them may share their tables: each is judged once.
+    Where translation was off that view was identity; on a bus whose root entry was broken all are quarantined. All of
+    them may share their tables: each is judged once.
     """
     everybody = (terms.window and terms.only is None) or terms.raised
     rids = range(1 << 16) if everybody else {source & 0xFFFF for source in new.contexts}
     sources = {new.named(rid) for rid in rids} | set(new.contexts)
     judged: dict[tuple, list[str]] = {}
     for source in sorted(sources - set(old.contexts) - terms.quarantined):
-        entry = new.contexts.get(source)
+        entry = new.entry(source)
         key = (source,)
         if everybody:
             key = (entry.kind, entry.table, entry.levels, entry.faults_off) if entry else ("absent",)
-        if key not in judged:
+        if (source & 0xFFFF) >> 8 in old.broken_buses:
+            judged[("lost", source)] = _quarantine_problems(terms, source, new, page)
+        elif key not in judged:
             judged[key] = _other_problems(terms, source, new) if entry or everybody else []
     return [line for lines in judged.values() for line in lines]
 
 
 def _other_problems(terms: Terms, source: int, new: Tables) -> list[str]:
-    entry = new.contexts.get(source)
+    entry = new.entry(source)
     if entry is None or not entry.faults_off:
         return [f"{source:04x}: {'faults on' if entry else 'no entry'}, as all others that the old tables did not name"]
     if entry.kind == PASS_THROUGH:
@@ -241,7 +245,7 @@ def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
     for rid, pasid in sorted(old.rid_pasid.items()):
         if new.rid_pasid.get(rid, pasid) != pasid:
             out.append(f"{rid:04x}: requests without a PASID were PASID {pasid}, are {new.rid_pasid[rid]}")
-    out += _others_problems(terms, old, new)
+    out += _others_problems(terms, old, new, page)
     if terms.policy == "scratch":
         out += _scratch_problems(terms, old, new, page)
     # Freeze may share the lower levels with the old tables; what points at page tables, and their roots, never.
@@ -261,7 +265,7 @@ def wrong_translations(terms: Terms, old: Tables, new: Tables, seen: dict[tuple[
     bad = 0
     page = scratch_page(terms, old, new)
     for (source, iova, target, _), times in seen.items():
-        entry = old.contexts.get(old.named(source))
+        entry = old.entry(old.named(source))
         was = old.translate(source, iova)
         if _inside(iova, _window_of(terms, source)):
             want = iova

@@ -17,6 +17,8 @@ PAGE = 4096
 ADDRESS = 0x000F_FFFF_FFFF_F000
 # Table pages read under one root, each time counted: self-similar tables have few pages and no end.
 MAX_TABLES = 10_000
+# PASIDs of a directory that are written out for every requester that uses it; of larger ones, for the first.
+MAX_EXPANDED = 64
 SECOND, FIRST, NESTED, PASS_THROUGH, BROKEN = "second", "first", "nested", "pass-through", "broken"
 PGTT = {1: FIRST, 2: SECOND, 3: NESTED, 4: PASS_THROUGH}
 
@@ -87,7 +89,8 @@ class Tables:
     pages: set[int] = field(default_factory=set)
     structure: set[int] = field(default_factory=set)  # pages of all but the paging structures
     broken_buses: set[int] = field(default_factory=set)
-    _directories: dict[int, list[Context]] = field(default_factory=dict)  # of a context's first word
+    shared: dict[int, int] = field(default_factory=dict)  # requester id -> the one whose large directory it shares
+    _directories: dict[int, tuple[int, list[Context]]] = field(default_factory=dict)  # by a context's first word
     _silent: set[int] = field(default_factory=set)
     _leaves: dict[tuple[int, int, str], list[Leaf]] = field(default_factory=dict)
     _reads: int = 0
@@ -165,9 +168,13 @@ class Tables:
             self.contexts[rid] = Context(rid, BROKEN, 0, 0, lo & ADDRESS, bool(lo & 2), address)
             return
         self.rid_pasid[rid] = hi & 0xFFFFF
-        if lo not in self._directories:  # many contexts may share one: what is shared by all that is broken
-            self._directories[lo] = list(self._directory(lo))
-        for entry in self._directories[lo]:
+        if lo not in self._directories:
+            self._directories[lo] = rid, list(self._directory(lo))
+        first, entries = self._directories[lo]
+        if first != rid and len(entries) > MAX_EXPANDED:
+            self.shared[rid] = first
+            return
+        for entry in entries:
             source = entry.source << 16 | rid
             self.contexts[source] = replace(entry, source=source)
 
@@ -231,9 +238,14 @@ class Tables:
         found = self._first(entry, level) if first else self._second(entry, level)
         return None if found and not found[0] and not self.rules.known(found[1]) else found
 
+    def entry(self, source: int) -> Context | None:
+        """Returns the entry of a requester and a PASID (<< 16)."""
+        rid = source & 0xFFFF
+        return self.contexts.get(source - rid + self.shared.get(rid, rid))
+
     def leaves(self, source: int) -> list[Leaf]:
         """Returns the requester's mappings by rising IOVA; empty when absent, blocked, broken or pass-through."""
-        entry = self.contexts.get(source)
+        entry = self.entry(source)
         if entry is None or entry.kind not in (FIRST, SECOND):
             return []
         key = (entry.table, entry.levels, entry.kind)
@@ -256,7 +268,7 @@ class Tables:
 
     def entries(self, source: int, iova: int) -> list[tuple[int, int, int]]:
         """Returns (level, address of the entry, its value) of every entry that the translation of an IOVA reads."""
-        entry, out = self.contexts.get(self.named(source)), []
+        entry, out = self.entry(self.named(source)), []
         if entry is None or entry.kind not in (FIRST, SECOND) or iova >> 12 + 9 * entry.levels:
             return out
         table = entry.table
@@ -280,7 +292,7 @@ class Tables:
 
         Walks from the top, one entry a level, so it is affordable on tables that map everything.
         """
-        entry = self.contexts.get(self.named(source))
+        entry = self.entry(self.named(source))
         if entry is None:
             return None
         if entry.kind == PASS_THROUGH:
@@ -298,7 +310,7 @@ class Tables:
 
     def silent(self, source: int) -> bool:
         """Tells whether what the requester is refused goes unreported."""
-        entry = self.contexts.get(self.named(source))
+        entry = self.entry(self.named(source))
         return entry.faults_off if entry else source & 0xFFFF in self._silent
 
     def mode(self) -> str:

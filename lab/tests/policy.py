@@ -127,3 +127,22 @@ def test_window():
     check("raised: identity, read-only", policycheck.problems(terms, off, new(everything)), [])
     check("raised: a page is missing", len(policycheck.problems(terms, off, new(everything[:-1]))), 1)
     check("raised: writable", len(policycheck.problems(terms, off, new([(i, e | W) for i, e in everything[:1]]))) > 0, True)
+
+
+def test_lost_bus():
+    """A bus whose root entry is broken: everybody on it is quarantined, the unknown ones too."""
+    memory = legacy(0x1000, 0x10000, LEAVES)
+    memory.put(0x1000, 0, POOL[0] | 1)
+    old = Tables(memory.read, 0x1000, rules=OLD_RULES)
+    memory = legacy(0x100000, 0x110000, [], flags=FPD)
+    memory.put(0x112000, policycheck.SAMPLE >> 21, 0x115000 | RW)
+    memory.put(0x115000, 0, 0x1F0000 | RW)
+    for number in range(256):
+        memory.put(0x101000, 2 * number, memory[0x101000][2 * 0x18])
+        memory.put(0x101000, 2 * number + 1, memory[0x101000][2 * 0x18 + 1])
+    scratch = Tables(memory.read, 0x100000)
+    check("lost bus: all to scratch", problems("freeze", old, scratch, quarantined=(0x18,), broken="scratch"), [])
+    check("lost bus: scratch where block is wanted", len(problems("freeze", old, scratch, quarantined=(0x18,))) > 1, True)
+    memory.put(0x101000, 2 * 0x40, 0x110001)
+    loud = Tables(memory.read, 0x100000)
+    check("lost bus: one is heard", len(problems("freeze", old, loud, quarantined=(0x18,), broken="scratch")), 1)

@@ -104,3 +104,15 @@ def test_scalable():
     memory = scalable(0x1000, 0x10000, LEAVES)
     memory.put(0x3000, 0, 0x4001 | 0xFFC)
     check("a directory entry with reserved bits", Tables(memory.read, 0x1000, True).contexts[0x98].kind, BROKEN)
+
+
+def test_shared_directory():
+    """Every requester of a bus with one directory of many PASIDs: what broken requesters may share."""
+    memory = scalable(0x1000, 0x10000, LEAVES, pasids=tuple(range(100)), flags=FPD)
+    for number in range(128):
+        for word in range(2):
+            memory.put(0x2000, 4 * number + word, memory[0x2000][4 * 0x18 + word])
+    old = Tables(memory.read, 0x1000, True)
+    check("its PASIDs are written out once", (len(old.contexts), len(old.shared)), (100, 127))
+    check("all use it", old.translate(99 << 16 | 0xB0, 0x5000), (0x900000, True, True))
+    check("all are silent", all(old.silent(0x80 | number) for number in range(128)), True)
