@@ -98,22 +98,53 @@ static dam_err read_directory_entry(struct dam_takeover *t, struct unit *unit, s
     return DAM_OK;
 }
 
+static bool known(const struct dam_takeover *t, dam_pa pa)
+{
+    return pt_known_table(&t->old_memory, pa, pa);
+}
+
+// Directories are made for all the PASIDs that a function could have, 128 KiB of them; what is in use is
+// mostly the first page. Ours is as long as it has to be: beyond its end requests are refused as silently as
+// before.
+static dam_err shorten_directory(struct dam_takeover *t, struct vtd_sm_context *c)
+{
+    unsigned entries = vtd_directory_entries(c), used = 0;
+    dam_err err = DAM_OK;
+    for (unsigned i = 0; !err && i < entries; i += DIR_WORDS) {
+        dam_pa page = dam_pa_of(c->directory.v + i * sizeof(uint64_t));
+        if (!known(t, page)) {
+            used = i + DIR_WORDS;
+            continue;
+        }
+        err = pt_read_table(&t->old_memory, page, t->buffers);
+        for (unsigned k = 0; !err && k < DIR_WORDS && i + k < entries; k++)
+            used = dam_bits_get(t->buffers[k], VTD_PASID_DIR_P) ? i + k + 1 : used;
+    }
+    while (c->pdts > 0 && used <= vtd_directory_entries(c) / 2)
+        c->pdts--;
+    return err;
+}
+
 // Reads the directory page by page, the PASID tables below each page before the next one.
 static dam_err read_directory(struct dam_takeover *t, struct unit *unit, struct function *f)
 {
+    void *copied, *planned;
+    uint64_t before = dam_arena_used(t->pool), share = (t->pool->size - before) / SHARE;
+    dam_err err = shorten_directory(t, &f->context);
     unsigned entries = vtd_directory_entries(&f->context);
     size_t pages = (entries + DIR_WORDS - 1) / DIR_WORDS;
-    void *copied = NULL, *planned = NULL;
-    uint64_t used = dam_arena_used(t->pool), share = (t->pool->size - used) / SHARE;
-    dam_err err = dam_arena_pages(t->pool, pages, &copied);
+    if (!err)
+        err = dam_arena_pages(t->pool, pages, &copied);
     if (!err)
         err = dam_arena_pages(t->pool, pages, &planned);
+    if (err)
+        return err;
     f->copied = copied;
     f->planned = planned;
     for (unsigned i = 0; !err && i < entries; i++) {
         dam_pa page = dam_pa_of(f->context.directory.v + i * sizeof(uint64_t));
         bool begins = i % DIR_WORDS == 0;
-        if (begins && !pt_known_table(&t->old_memory, page, page)) {
+        if (begins && !known(t, page)) {
             f->found.address = page.v;
             f->found.pasid = i * VTD_PASID_ENTRIES;
             takeover_report_found(t, DAM_F_PASID_DIRECTORY, unit, &f->found, f->context.directory.v);
@@ -126,7 +157,7 @@ static dam_err read_directory(struct dam_takeover *t, struct unit *unit, struct 
             err = read_table(t, unit, page, f->copied + i);
         if (!err)
             err = read_directory_entry(t, unit, f, i);
-        if (!err && dam_arena_used(t->pool) - used > share)
+        if (!err && dam_arena_used(t->pool) - before > share)
             err = DAM_E_NOMEM;
     }
     // A directory of less than a page: what follows it in that page is something else.

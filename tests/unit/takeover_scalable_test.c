@@ -402,6 +402,28 @@ static void what_a_function_was_allowed_beside_dma(void **state)
     quiet();
 }
 
+// A directory for all PASIDs that there can be has 32 pages; of ours there are as many as are in use.
+static void a_directory_is_as_long_as_it_has_to_be(void **state)
+{
+    for (unsigned highest = 3; highest < 0x100000; highest = highest * 16 + 15) {
+        teardown(state);
+        setup(state);
+        old_kernel_directory(&m.k[0], NIC, 7, 1 << 3);
+        old_kernel_bind(&m.k[0], NIC, 0, 2, 4, 9, second(4));
+        old_kernel_bind(&m.k[0], NIC, highest, 1, 4, 1, first(4, MARK));
+        take_over(DAM_POLICY_FREEZE);
+        expect_policy(DAM_POLICY_FREEZE, NIC, 0);
+        expect_policy(DAM_POLICY_FREEZE, NIC, highest);
+        refused(NIC, highest + 1, RW, false);
+        refused(NIC, 0xFFFFE, RW, false);
+        quiet();
+        struct naive_vtd hw = fake_vtd_naive(m.fake, 0);
+        unsigned entries = 128u << (naive_vtd_function(&hw, NIC).w[0] >> 9 & 7);
+        assert_true(entries > highest / 64);
+        assert_true(entries == 128 || entries / 2 <= highest / 64);
+    }
+}
+
 // ---- domain ids
 static void one_id_for_the_first_stage_of_many_pasids(void **state)
 {
@@ -579,6 +601,7 @@ int main(void)
         T(pass_through),
         T(each_pasid_is_a_requester),
         T(what_a_function_was_allowed_beside_dma),
+        T(a_directory_is_as_long_as_it_has_to_be),
         T(one_id_for_the_first_stage_of_many_pasids),
         T(one_tree_for_two_functions),
         T(firmware_regions_are_for_requests_without_pasid),
