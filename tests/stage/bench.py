@@ -17,7 +17,7 @@ from notefile import kernel  # noqa: E402
 from remote import Qemu, words  # noqa: E402
 from tap import ROOT, TOOL  # noqa: E402
 
-BUILD = ROOT / "build"
+BUILD = Path(os.environ.get("BUILD", ROOT / "build"))
 MIB = 1 << 20
 L = {name: int(value, 0) for name, value in
      re.findall(r"^#define (\w+)\s+(\w+)", (Path(__file__).parent / "layout.h").read_text(), re.M) if value[0].isdigit()}

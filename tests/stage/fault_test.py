@@ -5,6 +5,8 @@ says what happened. Before commit: handed over as with cofferdam.off. After: tra
 ours as the note says.
 
   tests/stage/fault_test.py [--full]
+
+With BUILD=build/clang COFFERDAM=build/clang/host/cofferdam in the environment it is clang's stage that is tested.
 """
 import struct
 import sys
