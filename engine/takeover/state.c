@@ -5,6 +5,22 @@
 
 #include "iommu/vtd/regs.h"
 
+static void report_queue_error(struct dam_takeover *t, const struct unit *unit)
+{
+    uint64_t why;
+    struct dam_finding f = {
+        .code = DAM_F_UNIT_QUEUE_ERROR,
+        .level = 255,
+        .unit = unit->index,
+        .segment = unit->segment,
+        .address = unit->vtd.base.v + VTD_FSTS_REG,
+        .raw = unit->before.fsts,
+    };
+    if (!vtd_queue_error(&unit->vtd, &why))
+        f.index = (uint16_t)dam_bits_get(why, VTD_IQERCD_IQEI);
+    dam_finding_add(&t->findings, &f);
+}
+
 static void report_queue(struct dam_takeover *t, const struct unit *unit)
 {
     const struct dam_vtd_registers *r = &unit->before;
@@ -55,7 +71,7 @@ void takeover_report_state(struct dam_takeover *t, const struct unit *unit)
     const uint64_t queue_errors =
         dam_bits_mask(VTD_FSTS_IQE) | dam_bits_mask(VTD_FSTS_ICE) | dam_bits_mask(VTD_FSTS_ITE);
     if (r->fsts & queue_errors)
-        takeover_report(t, DAM_F_UNIT_QUEUE_ERROR, unit, NULL, base + VTD_FSTS_REG, r->fsts);
+        report_queue_error(t, unit);
     if (r->fsts & ~(queue_errors | dam_bits_mask(VTD_FSTS_FRI))) {
         takeover_report(t, DAM_F_UNIT_FAULTS, unit, NULL, base + VTD_FSTS_REG, r->fsts);
         report_faults(t, unit);

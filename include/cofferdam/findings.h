@@ -27,7 +27,8 @@ enum dam_severity {
     X(DAM_F_UNIT_DUPLICATE, 13, DAM_WARN, "two DRHD structures name the same registers (address)")           \
     X(DAM_F_UNIT_FAULTS, 14, DAM_INFO, "the old kernel left fault status bits (raw: FSTS)")                  \
     X(DAM_F_UNIT_PMR, 15, DAM_INFO, "protected memory regions are enabled (raw: PMEN)")                      \
-    X(DAM_F_UNIT_QUEUE_ERROR, 16, DAM_WARN, "the old invalidation queue had stopped (raw: FSTS)")            \
+    X(DAM_F_UNIT_QUEUE_ERROR, 16, DAM_WARN,                                                                  \
+      "the old invalidation queue had stopped (raw: FSTS; index: IQEI)")                                     \
     X(DAM_F_UNIT_ROOT, 17, DAM_ERROR, "root table outside known memory: all quarantined (raw: RTADDR)")      \
     X(DAM_F_ROOT_RESERVED, 20, DAM_WARN, "root entry with reserved bits set (address, raw)")                 \
     X(DAM_F_ROOT_POINTER, 21, DAM_ERROR, "root entry that leads outside known memory: bus dropped")          \

@@ -197,6 +197,10 @@ static void stopped_at_a_wrong_tail(void **state)
     u->iqercd = 1;
     taken(1);
     assert_int_equal(machine_findings(&m, DAM_F_QUEUE_POINTER), 1);
+    uint32_t count;
+    const struct dam_finding *f = machine_section(&m, DAM_SECTION_FINDINGS, &count);
+    assert_int_equal(f->code, DAM_F_UNIT_QUEUE_ERROR);
+    assert_int_equal(f->index, 1); // IQEI: the tail
 }
 
 static void timed_out_with_requests_left(void **state)

@@ -66,6 +66,11 @@ dam_err vtd_clear_faults(struct vtd_unit *unit)
     return err || !(fsts & mine) ? err : write_reg(unit, VTD_FSTS_REG, 4, fsts & mine);
 }
 
+dam_err vtd_queue_error(const struct vtd_unit *unit, uint64_t *iqercd)
+{
+    return read_reg(unit, VTD_IQERCD_REG, 8, iqercd);
+}
+
 dam_err vtd_fault_log(const struct vtd_unit *unit, uint64_t *aflog)
 {
     return read_reg(unit, VTD_AFLOG_REG, 8, aflog);

@@ -120,6 +120,10 @@
 #define VTD_IQA_DW  11, 11 // 256-bit descriptors
 #define VTD_IQA_QS  2, 0   // 2^QS pages
 
+// 11.4.9.9 Invalidation Queue Error Record Register, 64 bits, RO
+#define VTD_IQERCD_REG  0xB0
+#define VTD_IQERCD_IQEI 3, 0 // 1 tail, 2 fetch, 3 type, 4 reserved bits, 5 width, 6 alignment; 0: not told
+
 // 11.4.9.6 Invalidation Event Control Register, 32 bits
 #define VTD_IECTL_REG 0xA0
 

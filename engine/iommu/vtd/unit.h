@@ -81,6 +81,8 @@ unsigned vtd_fault_records(const struct vtd_unit *unit);
 DAM_MUST_CHECK dam_err vtd_fault_record(const struct vtd_unit *unit, unsigned n, struct vtd_fault *out);
 // Forgets all records and their status; errors of the invalidation queue are not touched.
 DAM_MUST_CHECK dam_err vtd_clear_faults(struct vtd_unit *unit);
+// Why the invalidation queue stopped (IQERCD); 0 on units that do not tell.
+DAM_MUST_CHECK dam_err vtd_queue_error(const struct vtd_unit *unit, uint64_t *iqercd);
 // Where the advanced fault log lies (AFLOG).
 DAM_MUST_CHECK dam_err vtd_fault_log(const struct vtd_unit *unit, uint64_t *aflog);
 // The address of the page request queue (PQA); 0: none.
