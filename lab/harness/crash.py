@@ -55,6 +55,7 @@ class Record:
     trace: TraceReader | None = None
     planted: Planted | None = None
     registers: dict[str, int] = field(default_factory=dict)  # of the IOMMU, at hand-over
+    qemu: str = ""  # its version
     rids: dict[str, int] = field(default_factory=dict)  # requester ids by QEMU's ids of the devices
     ats_on: list[str] | None = None  # functions with ATS on at the hand-over; None where nobody looked
     sampled: list[str] = field(default_factory=list)  # trace streams that stormed and were heard in parts
@@ -255,6 +256,7 @@ class Crash:
         self._must(machine, "dma", r"LAB: crash now")
         self.guard = StormGuard(machine, self.record.trace)
         self.record.rids = requester_ids(machine)
+        self.record.qemu = machine.version
         self.record.panic = self._must(machine, "panic", END_LINES[self.scenario.way])[2]
         if self.scenario.plant:
             self._plant(machine)

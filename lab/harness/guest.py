@@ -53,6 +53,12 @@ def _first(pattern: re.Pattern, texts: list[str]) -> re.Match | None:
     return next((found for found in map(pattern.search, texts) if found), None)
 
 
+def kernel_version(texts: list[str]) -> str:
+    """Returns the first two numbers of the first kernel's version."""
+    found = _first(re.compile(r"\bLinux version (\d+\.\d+)"), texts)
+    return found.group(1) if found else "?"
+
+
 def rules(texts: list[str], walls: list[Span] | None = None) -> Rules:
     """Returns what the unit takes for sound, as the first kernel printed it.
 

@@ -184,12 +184,14 @@ def _findings_about(planted: Planted, read: Read, findings: list[dict]) -> list[
     """Returns the findings that name a planted place and the value that was put there, or is there at hand-over."""
     put = {address: value for address, _, value in planted.changes}
     values = {value for _, value in planted.registers}
+    names = [(f"{rid >> 8:02x}:{rid >> 3 & 31:02x}.{rid & 7}", value) for rid, value in planted.named]
     out = []
     for one in findings:
         address, raw = int(one["address"], 16), int(one["raw"], 16)
         words = [address & -8, (address & -8) + 8]  # an entry of a root or context table has two
         there = {int.from_bytes(read(at, 8) or b"", "little") for at in words} | {put.get(at) for at in words}
-        if (raw in there and any(at in put for at in words)) or (raw and raw in values):
+        who = (one.get("requester", "")[5:], raw)
+        if (raw in there and any(at in put for at in words)) or (raw and raw in values) or who in names:
             out.append(f"{one['code']} {one['text']} ({one['address']}, {one['raw']})")
     return out
 
@@ -258,6 +260,7 @@ def figures(scenario: Scenario, record: Record) -> dict:
         out["old_mapped_ranges"] = sum(len(view.old.leaves(s)) for s in view.old.contexts)
         out["table_mode"] = view.old.mode()
     out["took_over"] = view.took_over
+    out["versions"] = f"{guest.kernel_version(texts)}, QEMU {record.qemu}"
     if record.registers:
         out["registers"] = {name: f"0x{value:x}" for name, value in record.registers.items()}
         if view.judged and view.took_over:

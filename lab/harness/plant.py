@@ -161,6 +161,7 @@ def context_shared_domain(p: Planter) -> None:
     """two devices have one domain id and different tables"""
     mine, other = p.word(p.context + 8), p.tables.contexts[p.other].address + 8
     p.put(other, p.word(other) & ~0xFFFF00 | mine & 0xFFFF00)
+    p.planted.named = [(rid, mine >> 8 & 0xFFFF) for rid in (p.victim, p.other)]
 
 
 # --- page tables -------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Planted:
     rtaddr: int  # what the register reads now
     changes: list[tuple[int, int, int]] = field(default_factory=list)  # (address, old value, new value), 8 bytes each
     registers: list[tuple[int, int]] = field(default_factory=list)  # (offset, value)
+    named: list[tuple[int, int]] = field(default_factory=list)  # (requester id, value) where a finding has no address
     quarantined: frozenset[int] = frozenset()
     finding: bool = True  # the note must name the place, and the value in it
 

@@ -156,6 +156,7 @@ class Machine:
                 s.close()
         self._pending = b""
         self._qmp_ready = False
+        self.version = ""  # known once the monitor was spoken to
         self._physical: Physical | None = None
 
     def ended(self) -> bool:
@@ -190,7 +191,8 @@ class Machine:
         """Sends one monitor command and returns what it answers."""
         deadline = time.monotonic() + timeout
         if not self._qmp_ready:
-            self._message(deadline)
+            version = self._message(deadline)["QMP"]["version"]["qemu"]
+            self.version = f"{version['major']}.{version['minor']}"
             self._qmp_ready = True
             self.qmp("qmp_capabilities", timeout)
         request: dict = {"execute": command}

@@ -64,8 +64,8 @@ def _plain(rows: list[dict]) -> list[str]:
     return _grid(["run", "with", "holds", *(title for title, _ in COLUMNS)], out)
 
 
-def _machine(scenario: Scenario) -> str:
-    kernel = "6.12, QEMU 10" if scenario.qemu else "6.1, QEMU 7.2"
+def _machine(scenario: Scenario, figures: dict) -> str:
+    kernel = figures.get("versions", DASH)
     if "sm_on" not in scenario.primary:
         return f"{kernel}, legacy"
     return f"{kernel}, scalable, {'first' if 'x-flts=on' in scenario.iommu else 'second'} stage"
@@ -82,7 +82,7 @@ def _beside(known: list[Scenario], folder: Path) -> tuple[list[str], list[dict]]
         used += found
         ours, theirs = found[0], other[0] if other else {"figures": {}, "error": "", "name": ""}
         policy = scenario.policy + (", broken: scratch" if scenario.broken == "scratch" else "")
-        out.append([ours["name"], scenario.about, _machine(scenario), policy, "yes" if ours["holds"] else "**no**",
+        out.append([ours["name"], scenario.about, _machine(scenario, ours["figures"]), policy, "yes" if ours["holds"] else "**no**",
                     *(cell(ours["figures"], key) for _, key in PAIRED),
                     *(cell(theirs["figures"], key) for _, key in PAIRED)])
     head = ["run", "what is broken", "on", "policy", "holds", *(title for title, _ in PAIRED),

@@ -42,6 +42,10 @@ def test_findings():
     check("place and value", named(0x5010, 0x77), 1)
     check("the entry that the place is the second word of", named(0x5008, 0x77), 1)
     check("the planted value, where memory has changed since", named(0x6000, 0x99), 1)
+    planted.named = [(0x18, 4)]
+    one = {"code": 27, "text": "", "address": "0x0", "raw": "0x4", "requester": "0000:00:03.0"}
+    check("a requester and a value", len(_findings_about(planted, memory.read, [one])), 1)
+    check("another requester", len(_findings_about(planted, memory.read, [{**one, "requester": "0000:00:04.0"}])), 0)
     check("another value", named(0x5010, 0x78), 0)
     check("another place", named(0x7000, 0x77), 0)
     check("a register's value, wherever", named(0xFED90020, 0xABC000), 1)
