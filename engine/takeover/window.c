@@ -38,11 +38,12 @@ static void report_collision(struct dam_takeover *t, uint16_t code, const struct
     dam_finding_add(&t->findings, &f);
 }
 
-// What comes out of a first stage that stays cannot be made identity.
-static bool stays_nested(const struct requester *r)
+// What a first stage over another one means by an address is not looked at, and what comes out of one that
+// stays cannot be made identity.
+static bool nested_refuses(const struct requester *r, bool named)
 {
-    return r->old.stage == DAM_STAGE_NESTED &&
-           (r->policy == DAM_POLICY_FREEZE || r->policy == DAM_POLICY_PRESERVE);
+    bool stays = r->policy == DAM_POLICY_FREEZE || r->policy == DAM_POLICY_PRESERVE;
+    return r->old.stage == DAM_STAGE_NESTED && (stays || !named);
 }
 
 // Identity under the window keeps what every address means, and nobody's buffers were in the crash region.
@@ -54,7 +55,7 @@ static bool gets_window(struct dam_takeover *t, const struct unit *unit, const s
     bool with_pasid = (r->flags & DAM_REQ_PASID) && !(r->flags & DAM_REQ_RID_PASID);
     if (with_pasid || (t->config->window_count && !named))
         return false;
-    if (stays_nested(r)) {
+    if (nested_refuses(r, named)) {
         takeover_report(t, DAM_F_WINDOW_NESTED, unit, r, 0, 0);
         return false;
     }

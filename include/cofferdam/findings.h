@@ -122,7 +122,7 @@ enum dam_severity {
       "the crash window asked for replaces old mappings (address, iova, raw: pages)")                        \
     X(DAM_F_WINDOW_WIDTH, 118, DAM_WARN,                                                                     \
       "the crash window ends where the page tables do (address, raw: end)")                                  \
-    X(DAM_F_WINDOW_NESTED, 121, DAM_WARN, "crash window refused: nested translation that stays")             \
+    X(DAM_F_WINDOW_NESTED, 121, DAM_WARN, "crash window refused: translation was nested")                    \
     X(DAM_F_RAISED, 119, DAM_INFO, "translation was off and was turned on (raw: GSTS)")                      \
     X(DAM_F_RAISE_FAILED, 120, DAM_ERROR, "translation could not be turned on (raw: GSTS)")                  \
     X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \

@@ -30,9 +30,13 @@ static void probe_near(struct world *w, uint64_t iova)
         w->probe[w->probes++] = iova + offsets[i];
 }
 
-// Below 4 GiB, as Linux allocates, or anywhere.
+#define CRASH_WINDOW_PAGES 64u
+
+// Below 4 GiB, as Linux allocates, or anywhere; now and then where the crash window is or beside it.
 static uint64_t random_iova(unsigned levels, unsigned level)
 {
+    if (level == 0 && below(64) == 0)
+        return M_CRASH_START + below(2 * CRASH_WINDOW_PAGES) * 4096;
     unsigned bits = 12 + 9 * levels;
     uint64_t iova = below(2) ? rng() : (0xFFFFF000ull - below(64) * 4096);
     iova &= (1ull << bits) - 1;
@@ -241,11 +245,64 @@ void world_build(struct world *w, uint64_t seed, bool scalable, unsigned mapping
     }
 }
 
+void world_hide(struct world *w)
+{
+    uint64_t end = M_CRASH_START + CRASH_WINDOW_PAGES * 4096;
+    dam_ranges_init(&w->crash, w->crash_storage, 1);
+    if (dam_ranges_add(&w->crash, M_CRASH_START, end))
+        abort();
+    w->m.config.hide = true;
+    w->m.config.crash_window = &w->crash;
+    w->probes = w->probes > WORLD_PROBES - 5 ? WORLD_PROBES - 5 : w->probes;
+    const uint64_t probes[] = {M_CRASH_START - 1, M_CRASH_START, M_CRASH_START + 0x5008, end - 1, end};
+    for (unsigned i = 0; i < 5; i++)
+        w->probe[w->probes++] = probes[i];
+}
+
 // ---- Old, and what the policies say about it --------------------------------------------------------------
 static struct naive_context context_of(const struct world *w, unsigned i)
 {
     struct naive_vtd hw = fake_vtd_naive(w->m.fake, 0);
     return naive_vtd_context_pasid(&hw, w->r[i].rid, w->r[i].pasid);
+}
+
+// The PASID of requests without one, as the tables say it now.
+static unsigned plain_pasid(const struct world *w, const struct asked *r)
+{
+    struct naive_vtd hw = fake_vtd_naive(w->m.fake, 0);
+    return naive_vtd_function(&hw, r->rid).w[1] & 0xFFFFF;
+}
+
+// A changed context entry leads requests without PASID to another one, which has a policy of its own.
+static enum dam_policy policy_now(const struct world *w, const struct asked *r)
+{
+    const struct dam_takeover_config *c = &w->m.config;
+    if (!w->scalable || r->pasid != NAIVE_NO_PASID)
+        return r->policy;
+    for (size_t i = c->choice_count; i-- > 0;)
+        if (c->choices[i].requester.rid == r->rid && c->choices[i].pasid == plain_pasid(w, r))
+            return c->choices[i].policy;
+    return c->policy;
+}
+
+// The crash window is for requests without PASID, or with the one that those have; not for nested
+// translation; and not where the old tables gave one of its addresses another meaning.
+static bool gets_crash_window(const struct world *w, unsigned i)
+{
+    const struct asked *r = &w->r[i];
+    struct naive_vtd hw = fake_vtd_naive(w->m.fake, 0);
+    if (!w->crash.count || !r->stage || r->stage == 3)
+        return false;
+    if (r->pasid != NAIVE_NO_PASID && r->pasid != plain_pasid(w, r))
+        return false;
+    for (uint64_t at = w->crash.at[0].start; at < w->crash.at[0].end; at += 4096) {
+        for (unsigned write = 0; write < 2; write++) {
+            struct naive_result old = naive_vtd_translate_pasid(&hw, r->rid, r->pasid, at, write);
+            if (old.ok && old.pa != at)
+                return false;
+        }
+    }
+    return true;
 }
 
 // All requesters with the tree of the region's device share its window; nested ones have none.
@@ -263,6 +320,8 @@ static void look_at_bindings(struct world *w)
         bool second = (r->stage == 2 || r->stage == 3) && named.stage == 2; // one tree for both
         r->window = w->window_end && r->stage && named.reason == NAIVE_OK && named.stage != 3 && same &&
                     (r->stage == named.stage || second);
+        r->policy = policy_now(w, r);
+        r->crash = gets_crash_window(w, i);
     }
 }
 
@@ -299,6 +358,8 @@ struct naive_result world_expects(const struct world *w, unsigned i, unsigned p,
     struct naive_result refused = {.ok = false}, old = w->old[i][p][write];
     if ((write && iova >> 20 == 0xFEE) || !r->stage)
         return refused;
+    if (r->crash && iova >= w->crash.at[0].start && iova < w->crash.at[0].end)
+        return (struct naive_result){.ok = true, .pa = iova};
     if (r->window && r->stage != 3 && iova >= w->window_start && iova < w->window_end)
         return (struct naive_result){.ok = true, .pa = iova};
     if (r->policy == DAM_POLICY_BLOCK)
@@ -322,9 +383,10 @@ void world_tell(const struct world *w, unsigned i, unsigned p, bool write, char 
 {
     struct naive_result want = world_expects(w, i, p, write), got = world_does(w, i, p, write);
     const struct asked *r = &w->r[i];
-    snprintf(text, size,
-             "requester %u (%#x:%#x, policy %d, stage %u%s) %s iova %#llx: %d %#llx reason %#x, not %d %#llx",
-             i, r->rid, r->pasid, r->policy, r->stage, r->window ? ", window" : "",
-             write ? "writes" : "reads", (unsigned long long)w->probe[p], got.ok, (unsigned long long)got.pa,
-             got.reason, want.ok, (unsigned long long)want.pa);
+    snprintf(
+        text, size,
+        "requester %u (%#x:%#x, policy %d, stage %u%s%s) %s iova %#llx: %d %#llx reason %#x, not %d %#llx", i,
+        r->rid, r->pasid, r->policy, r->stage, r->window ? ", window" : "", r->crash ? ", crash window" : "",
+        write ? "writes" : "reads", (unsigned long long)w->probe[p], got.ok, (unsigned long long)got.pa,
+        got.reason, want.ok, (unsigned long long)want.pa);
 }

@@ -14,7 +14,8 @@ struct asked {
     unsigned rid, pasid; // pasid: NAIVE_NO_PASID for requests without one
     enum dam_policy policy;
     unsigned stage, levels; // as the tables say when they are looked at; levels of the address that comes in
-    bool window;
+    bool window;            // shares the firmware region
+    bool crash;             // gets the crash window
 };
 
 struct world {
@@ -27,6 +28,8 @@ struct world {
     uint64_t probe[WORLD_PROBES];
     unsigned probes;
     uint64_t window_start, window_end; // of that function, when there is one
+    struct dam_range crash_storage[1]; // the crash window, when the IOMMU is to be hidden
+    struct dam_ranges crash;
     uint64_t scratch;
     bool marks_guests; // a nested requester may write, so that hardware marks tables in old memory
     // Old(d) of each probe: translations as hardware did them before.
@@ -37,6 +40,8 @@ struct world {
 uint64_t world_below(uint64_t n);
 // Makes a machine with random tables of about so many mappings a tree. Ends with machine_teardown(&w->m).
 void world_build(struct world *w, uint64_t seed, bool scalable, unsigned mappings);
+// Has the IOMMU hidden: a crash window, where some of the trees map something else.
+void world_hide(struct world *w);
 // Looks at the old tables, takes over, writes the note.
 enum dam_stop world_take_over(struct world *w);
 // What the policy says about one access, given what the old tables did.
