@@ -84,6 +84,9 @@ void stage_handover(void)
         attach_note();
     if (stage_safe_point(&stage.trap.safe) == 0 && stage_hides())
         stage_hide();
+    // Once more: a kernel that was to see no IOMMU may turn translation off if it sees one.
+    if (!stage.hidden.done && stage_safe_point(&stage.trap.safe) == 0 && stage_hides())
+        stage_hide();
     if (stage_safe_point(&stage.trap.safe) == 0)
         say_goodbye();
     stage.trap.mode = TRAP_PLAIN;

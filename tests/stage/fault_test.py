@@ -366,6 +366,24 @@ def twice(check):
             check.report(f"{first.name} at {name}, then {second.name} at {place}", wrong)
 
 
+def stays_hidden(check):
+    """What was to be hidden stays so whatever comes while it is hidden, and translation stays on."""
+    bench = check.bench
+    bench.load(Kexec("cofferdam.iommu=hide"))
+    shown = struct.unpack_from("<Q", bench.before, BOOT_PARAMS + 0x70)[0]
+    for fault in EVERYWHERE:
+        for name in ("stage_hide", "takeover_verify", "stage_report"):
+            result, where = check.inject(name, fault)
+            wrong = []
+            if where is None or not result:
+                wrong = ["the place, or the kernel, was not reached"]
+            elif struct.unpack_from("<Q", result.bp, 0x70)[0] == shown or "acpi_rsdp=" not in result.line:
+                wrong = ["the IOMMU is shown"]
+            elif not result.gsts >> 31 or not result.pool[0] <= result.rtaddr < result.pool[1] or result.old_changed:
+                wrong = [f"GSTS {result.gsts:#x}, RTADDR {result.rtaddr:#x}, {result.old_changed}"]
+            check.report(f"hidden: {fault.name} at {name}", wrong)
+
+
 def no_end_of_exceptions(check):
     """What makes every way back an exception again ends in a reset, as an exception does without the stage; never in
     a machine that stands."""
@@ -408,6 +426,8 @@ def main():
         hand_over(check, HAND_OVER, EVERYWHERE)
         twice(check)
         no_end_of_exceptions(check)
+        stays_hidden(check)
+        check.kernel()
         every_access(check, "op_mmio_write", UD)
         every_access(check, "op_mmio_write", NMI)
         every_access(check, "op_mmio_read", UD)
