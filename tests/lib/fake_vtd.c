@@ -51,6 +51,36 @@ void fake_vtd_memory(struct fake_vtd *fake, uint64_t pa, void *host, uint64_t si
     *region = (struct fake_region){.pa = pa, .size = size, .host = host};
 }
 
+// The last ones that were given back: tests make machines by the thousand, and fresh pages are slow.
+static struct {
+    uint8_t *bytes;
+    uint64_t size;
+} spare[4];
+
+static uint8_t *take_spare(uint64_t size)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (spare[i].bytes && spare[i].size == size) {
+            uint8_t *bytes = spare[i].bytes;
+            spare[i].bytes = NULL;
+            return bytes;
+        }
+    }
+    return must(malloc(size));
+}
+
+static void give_spare(uint8_t *bytes, uint64_t size)
+{
+    for (unsigned i = 0; bytes && i < 4; i++) {
+        if (!spare[i].bytes) {
+            spare[i].bytes = bytes;
+            spare[i].size = size;
+            return;
+        }
+    }
+    free(bytes);
+}
+
 void fake_vtd_settle(struct fake_vtd *fake)
 {
     bool needed = false;
@@ -59,7 +89,7 @@ void fake_vtd_settle(struct fake_vtd *fake)
     for (unsigned i = 0; needed && i < fake->regions; i++) {
         struct fake_region *region = &fake->region[i];
         if (!region->device)
-            region->device = must(malloc(region->size));
+            region->device = take_spare(region->size);
         memcpy(region->device, region->host, region->size);
     }
 }
@@ -193,7 +223,7 @@ struct fake_vtd *fake_vtd_new(void)
 void fake_vtd_free(struct fake_vtd *fake)
 {
     for (unsigned i = 0; i < fake->regions; i++)
-        free(fake->region[i].device);
+        give_spare(fake->region[i].device, fake->region[i].size);
     for (unsigned i = 0; i < fake->units; i++) {
         free(fake->unit[i].contexts);
         free(fake->unit[i].context_cached);
