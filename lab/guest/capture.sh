@@ -12,22 +12,26 @@ mount -t devtmpfs none /dev 2>/dev/null
 say() { echo "<1>LAB: $*" >/dev/kmsg; }
 
 # shellcheck source=/dev/null
-. /lab.conf # CAPTURE_MODULES
+. /lab.conf # CAPTURE_MODULES, NVME_MODULES
+disk=/dev/vda
+if grep -q lab.nvme /proc/cmdline; then
+  disk=/dev/nvme0n1 CAPTURE_MODULES=$NVME_MODULES
+fi
 say "capture up"
 for m in $CAPTURE_MODULES; do
   insmod "/lib/modules/$m" 2>/tmp/err || say "module $m: $(cat /tmp/err)"
 done
 n=0
-while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+while [ ! -b "$disk" ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
 if grep -q lab.ordinary /proc/cmdline; then # started by an ordinary kexec: there is no dump; can the disk be read?
-  dd if=/dev/vda of=/dev/null bs=64k count=64 iflag=direct 2>/tmp/err
+  dd if="$disk" of=/dev/null bs=64k count=64 iflag=direct 2>/tmp/err
   say "next kernel up $?"
   sleep 10
   poweroff -f
 fi
 [ -e /proc/vmcore ] || say "no /proc/vmcore"
 say "dump begins"
-makedumpfile -F -l -d 31 /proc/vmcore 2>/tmp/dump.log >/dev/vda
+makedumpfile -F -l -d 31 /proc/vmcore 2>/tmp/dump.log >"$disk"
 rc=$?
 sync
 [ $rc = 0 ] || tail -n 5 /tmp/dump.log | while read -r line; do say "makedumpfile $line"; done

@@ -25,6 +25,7 @@ PRIMARY_MODULES = {
     "ehci": ["ehci-pci", "usbhid", "hid-generic", "evdev"],
 }
 CAPTURE_MODULES = ["virtio-pci", "virtio-blk"]
+CAPTURE_NVME = ["nvme"]
 
 
 def _libraries(binary: Path) -> list[Path]:
@@ -97,9 +98,11 @@ def kernel(metapackage: str) -> Kernel:
     capture = {"bin/busybox": busybox, "init": (GUEST / "capture.sh").read_bytes()}
     runs = {"bin/busybox", "init"} | _with_libraries(capture, "makedumpfile")
     capture_modules = tree.order(CAPTURE_MODULES)
-    for name in capture_modules:
+    nvme_modules = tree.order(CAPTURE_NVME)
+    for name in capture_modules + nvme_modules:
         capture[f"lib/modules/{name}"] = tree.data(name)
-    capture["lab.conf"] = f'CAPTURE_MODULES="{" ".join(capture_modules)}"\n'.encode()
+    capture["lab.conf"] = (f'CAPTURE_MODULES="{" ".join(capture_modules)}"\n'
+                           f'NVME_MODULES="{" ".join(nvme_modules)}"\n').encode()
     capture_image = _cached(capture, runs, f"capture-{version}")
 
     primary = {"bin/busybox": busybox, "init": (GUEST / "primary.sh").read_bytes(), "bin/stream": _stream_program()}

@@ -29,7 +29,11 @@ LIMIT_S = {"boot": 180, "load": 120, "dma": 60, "panic": 30, "hand-over": 90, "d
 FRAMES_PER_S = 20
 MAX_FRAMES = 20 * 600
 FIRST_LINES = r"early console in|\bLinux version "  # of the capture kernel
-DISK_WAYS = {"direct": "", "iommu": ",iommu_platform=on,disable-legacy=on"}
+DISK_WAYS = {  # how the disk that takes the dump goes about it: past the IOMMU, or through it
+    "direct": "virtio-blk-pci,id=dump,drive=dump",
+    "iommu": "virtio-blk-pci,id=dump,drive=dump,iommu_platform=on,disable-legacy=on",
+    "nvme": "nvme,id=dump,drive=dump,serial=dump",
+}
 END_LINES = {"crash": dump.PANIC_LINE, "ordinary": r"Starting new kernel"}
 UNIT = {"gsts": (0x1C, "w"), "rtaddr": (0x20, "g"), "fsts": (0x34, "w"), "fectl": (0x38, "w"), "iqh": (0x80, "g"),
         "iqt": (0x88, "g"), "iqa": (0x90, "g"), "irta": (0xB8, "g")}
@@ -136,7 +140,7 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
     if scenario.iommu:
         argv += ["-device", scenario.iommu]  # before every other device: they look for it when they are made
     argv += ["-drive", f"if=none,id=dump,format=raw,file={folder / 'disk'},cache=unsafe",
-             "-device", "virtio-blk-pci,id=dump,drive=dump" + DISK_WAYS[scenario.disk]]
+             "-device", DISK_WAYS[scenario.disk]]
     for device in scenario.devices:
         argv += [a.replace("{nvme}", str(folder / "nvme.img")) for a in DEVICES[device]]
     return argv
@@ -146,6 +150,8 @@ def _capture_line(scenario: Scenario) -> str:
     line = scenario.capture
     if scenario.way == "ordinary":
         line += " lab.ordinary"
+    if scenario.disk == "nvme":
+        line += " lab.nvme"
     if scenario.cofferdam and scenario.broken != "block":
         line += f" cofferdam.broken={scenario.broken}"
     return line

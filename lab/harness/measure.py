@@ -14,6 +14,7 @@ from .trace import count, translations
 from .vtdread import ADDRESS, Read, Rules, Tables
 
 FLASH_REGIONS = ("pc.bios", "system.flash0", "system.flash1")
+_PCI_NAME = re.compile(r"([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
 _REASON = re.compile(rb"vtd_dmar_fault sid \S+ fault (\d+)")
 FLASH = (0xFF000000, 1 << 32)
 
@@ -232,6 +233,13 @@ def _disagreements(view: View, note: dict) -> list[str]:
     return out
 
 
+def _named(scenario: Scenario) -> frozenset[int] | None:
+    """Returns the requesters that cofferdam.window= names on segment 0; None: there is no such word."""
+    words = [w.partition("=")[2] for w in scenario.capture.split() if w.startswith("cofferdam.window=")]
+    found = [_PCI_NAME.fullmatch(name) for word in words for name in word.split(",")]
+    return frozenset(int(m[1], 16) << 8 | int(m[2], 16) << 3 | int(m[3]) for m in found if m) if words else None
+
+
 def figures(scenario: Scenario, record: Record) -> dict:
     """Returns every figure of one run as plain data."""
     texts = [text for _, text in record.lines]
@@ -241,7 +249,7 @@ def figures(scenario: Scenario, record: Record) -> dict:
     terms = Terms(scenario.policy, walls, guest.without(ram, crash),
                   record.planted.quarantined if record.planted else frozenset(), scenario.broken,
                   tuple(guest.capture_ram(record.lines, record.panic)) if scenario.window else (),
-                  raised=scenario.raised)
+                  only=_named(scenario), raised=scenario.raised)
     out: dict = {"old_memory_pages": sum(end - start for start, end in terms.ram) // 4096,
                  "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in crash], "problem": record.problem}
     view = _view(scenario, record, terms, texts)

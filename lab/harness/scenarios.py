@@ -19,7 +19,7 @@ CHOICES = {
     "la57": (True, False),
     "cofferdam": (True, False),
     "way": ("crash", "ordinary"),
-    "disk": ("direct", "iommu"),
+    "disk": ("direct", "iommu", "nvme"),
     "window": (True, False),
     "raised": (True, False),
     "broken": ("block", "scratch"),

@@ -34,15 +34,17 @@ struct mode {
     unsigned units;
     bool identity;        // the disk passes through
     enum dam_stage stage; // scalable mode: DAM_STAGE_FIRST or _SECOND
+    bool hide;            // the IOMMU is to be hidden: with a crash window, interrupt remapping off
 };
 
 static const struct mode modes[] = {
-    {"queue", 0, 0, 1, false, 0},
-    {"registers, write buffer to be flushed", 1 << 1, 1 << 4, 1, false, 0},
-    {"walks that do not snoop, pass-through", 1, 0, 1, true, 0},
-    {"two units", 0, 0, 2, false, 0},
-    {"scalable mode, second stage", 0, 0, 1, false, DAM_STAGE_SECOND},
-    {"scalable mode, first stage", 0, 0, 1, false, DAM_STAGE_FIRST},
+    {"queue", 0, 0, 1, false, 0, false},
+    {"registers, write buffer to be flushed", 1 << 1, 1 << 4, 1, false, 0, false},
+    {"walks that do not snoop, pass-through", 1, 0, 1, true, 0, false},
+    {"two units", 0, 0, 2, false, 0, false},
+    {"scalable mode, second stage", 0, 0, 1, false, DAM_STAGE_SECOND, false},
+    {"scalable mode, first stage", 0, 0, 1, false, DAM_STAGE_FIRST, false},
+    {"hidden", 0, 0, 1, false, 0, true},
 };
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
@@ -211,6 +213,23 @@ static dam_err op_port_write(void *ctx, uint16_t port, unsigned width, uint32_t 
 }
 
 static struct dam_ops ops;
+static struct dam_range window_storage[1];
+static struct dam_ranges window;
+#define WINDOW_END (M_CRASH_START + 0x5000)
+#define FAR        0x4208u // a requester that no table names
+
+static void hide(void)
+{
+    dam_ranges_init(&window, window_storage, 1);
+    assert_int_equal(dam_ranges_add(&window, M_CRASH_START, WINDOW_END), DAM_OK);
+    m.config.hide = true;
+    m.config.crash_window = &window;
+    for (unsigned i = 0; i < m.fake->units; i++) {
+        fake_vtd_run(&m.fake->unit[i], m.k[i].root, M_QUEUES + 4096 * i);
+        m.fake->unit[i].gsts |= 1u << 25;
+        m.fake->unit[i].pmen = 0x80000001u;
+    }
+}
 
 static void prepare(const struct mode *mode, enum dam_policy policy)
 {
@@ -224,6 +243,8 @@ static void prepare(const struct mode *mode, enum dam_policy policy)
         attach(mode, k, NIC, 5);
         attach(mode, k, DISK, 6);
     }
+    if (mode->hide)
+        hide();
     ops = m.fake->ops;
     ops.mem_read = op_mem_read;
     ops.mmio_read = op_mmio_read;
@@ -274,6 +295,8 @@ static void check_leaves(enum dam_stage stage, uint64_t table, unsigned level, b
         }
         if (level && (level > 2 || (entry & (size - 1) & ~0xFFFull)))
             continue; // the unit has no such pages, or refuses them
+        if (m.config.hide && pa >= M_CRASH_START && pa + size <= WINDOW_END)
+            continue; // who it is for is another test
         must(!w || may_write, "a page can be written");
         bool out = pa + size <= M_CRASH_START || pa >= M_CRASH_END;
         must(out || pa == scratch, "a page of the crash region is mapped");
@@ -340,6 +363,12 @@ static void check(struct run *run)
                 if (n->policy != DAM_POLICY_SCRATCH)
                     check_leaves(n->stage, n->root.v, n->levels - 1u, true, n->policy == DAM_POLICY_PRESERVE,
                                  scratch);
+    }
+    if (t && dam_takeover_may_hide(t)) {
+        struct fake_dma_result r = fake_dma(m.fake, 0, FAR, M_CRASH_START, true);
+        must(r.ok && r.pa == M_CRASH_START, "hidden, and the capture kernel cannot use its memory");
+        must(!(m.fake->unit[0].gsts >> 25 & 1) && !m.fake->unit[0].pmen,
+             "hidden, and the hardware is not bare");
     }
     must(!changed || !DAM_STOP_IS_UNTOUCHED(run->stop), "called untouched, and the root pointer is another");
     if (t)
