@@ -5,9 +5,9 @@ from typing import Callable
 from .planter import Planter
 
 NOWHERE = 0x40_0000_0000  # 256 GiB: within the address width, and nothing is there
-# What must become of whom: nothing is left for the victim, or for its whole bus; the reader says what is left; the unit
-# may be left alone, as its table mode cannot be known; nobody can use the unit's queue any more.
-VICTIM_LOST, BUS_LOST, CUT, ALONE, STUCK = "victim", "bus", "cut", "alone", "stuck"
+# What must become of whom: nothing is left for the victim, or for its whole bus; the reader says what is left; nobody can
+# use the unit's queue any more.
+VICTIM_LOST, BUS_LOST, CUT, STUCK = "victim", "bus", "cut", "stuck"
 CASES: dict[str, Callable[[Planter], None]] = {}
 
 

@@ -15,6 +15,7 @@ from .vtdread import ADDRESS, Read, Rules, Tables
 
 FLASH_REGIONS = ("pc.bios", "system.flash0", "system.flash1")
 _PCI_NAME = re.compile(r"([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
+ROOT_FINDINGS = (17, 81)  # the root pointer itself: zero is a value, too
 _REASON = re.compile(rb"vtd_dmar_fault sid \S+ fault (\d+)")
 FLASH = (0xFF000000, 1 << 32)
 
@@ -54,9 +55,10 @@ def _tables(record: Record, root: tuple[int, bool] | None, rules: Rules) -> Tabl
 def _planted_tables(record: Record, rules: Rules) -> Tables:
     """Returns the tables that the root pointer's register names; empty ones where it names none."""
     rtaddr = record.planted.rtaddr
-    if rtaddr >> 11 & 1 or not rules.known(rtaddr & ADDRESS):
+    scalable = bool(rtaddr >> 10 & 1)
+    if rtaddr >> 11 & 1 or (scalable and not rules.ecap >> 43 & 1) or not rules.known(rtaddr & ADDRESS):
         return Tables(lambda address, length: None, rtaddr & ADDRESS)
-    return Tables(record.before.read, rtaddr & ADDRESS, bool(rtaddr >> 10 & 1), rules)
+    return Tables(record.before.read, rtaddr & ADDRESS, scalable, rules)
 
 
 def _view(scenario: Scenario, record: Record, terms: Terms, texts: list[str]) -> View:
@@ -192,7 +194,7 @@ def _findings_about(planted: Planted, read: Read, findings: list[dict]) -> list[
         words = [address & -8, (address & -8) + 8]  # an entry of a root or context table has two
         there = {int.from_bytes(read(at, 8) or b"", "little") for at in words} | {put.get(at) for at in words}
         who = (one.get("requester", "")[5:], raw)
-        if (raw in there and any(at in put for at in words)) or (raw and raw in values) or who in names:
+        if (raw in there and any(at in put for at in words)) or (raw in values and (raw or one["code"] in ROOT_FINDINGS)) or who in names:
             out.append(f"{one['code']} {one['text']} ({one['address']}, {one['raw']})")
     return out
 

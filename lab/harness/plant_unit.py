@@ -2,7 +2,7 @@
 """Plants in the unit itself: its root pointer, its invalidation queue, its fault records, its interrupt table."""
 import struct
 
-from .cases import ALONE, BUS_LOST, CASES, CUT, STUCK, case
+from .cases import BUS_LOST, CASES, CUT, STUCK, case
 from .planter import FAULT, FECTL, FSTS, GSTS, IQA, IQT, IRTA, KEEP, QIE, QUEUE_ERROR, REGISTERS, SRTP, Planter
 from .vtdread import ADDRESS, PAGE
 
@@ -29,19 +29,19 @@ def rtaddr_into_crash_region(p: Planter) -> None:
     p.rtaddr(p.crash_page())
 
 
-@case(ALONE)
+@case(BUS_LOST)
 def rtaddr_other_mode(p: Planter) -> None:
     """the root pointer's register names scalable mode, which this unit does not have"""
     p.rtaddr(p.root | 1 << 10)
 
 
-@case(ALONE)
+@case(BUS_LOST)
 def rtaddr_reserved_mode(p: Planter) -> None:
     """the root pointer's register names the reserved table mode"""
     p.rtaddr(p.root | 2 << 10)
 
 
-@case(ALONE)
+@case(BUS_LOST)
 def rtaddr_abort_mode(p: Planter) -> None:
     """the root pointer's register names abort-DMA mode"""
     p.rtaddr(p.root | 3 << 10)

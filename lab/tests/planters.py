@@ -83,7 +83,8 @@ def planted(name, wide=False):
     tool = planter.Planter(Machine(), unit, memory, rules(False), [CRASH], [RAM], unit.run_for)
     plant.plant(name, tool)
     rtaddr = tool.planted.rtaddr
-    if rtaddr >> 11 & 1 or not rules(True).known(rtaddr & ADDRESS):
+    lacks = rtaddr >> 11 & 1 or (rtaddr >> 10 & 1 and not wide)
+    if lacks or not rules(True).known(rtaddr & ADDRESS):
         return tool, Tables(lambda address, length: None, 0)
     return tool, Tables(memory.read, rtaddr & ADDRESS, bool(rtaddr >> 10 & 1), rules(True))
 
