@@ -24,6 +24,14 @@ static void silence(uint64_t *entry, unsigned words)
         entry[i] = 0;
 }
 
+static void name_pasid(struct function *f, uint32_t pasid)
+{
+    f->found.pasid = pasid;
+    f->found.flags = DAM_REQ_PASID;
+    if (pasid == f->context.rid_pasid)
+        f->found.flags |= DAM_REQ_RID_PASID;
+}
+
 // Directories can be large, and lead to themselves: what is read counts against the budget.
 static dam_err read_table(struct dam_takeover *t, struct unit *unit, dam_pa pa, uint64_t *words)
 {
@@ -56,10 +64,7 @@ static dam_err read_pasids(struct dam_takeover *t, struct unit *unit, struct fun
         found->binding.translated = f->context.translated;
         found->address = table.v + i * VTD_PASID_WORDS * sizeof(uint64_t);
         found->index = (uint16_t)i;
-        found->pasid = index * VTD_PASID_ENTRIES + i;
-        found->flags = DAM_REQ_PASID;
-        if (found->pasid == f->context.rid_pasid)
-            found->flags |= DAM_REQ_RID_PASID;
+        name_pasid(f, index * VTD_PASID_ENTRIES + i);
         bool sound = false;
         if (found->binding.present)
             err = takeover_add_requester(t, unit, found, &sound);
@@ -89,13 +94,15 @@ static dam_err read_directory_entry(struct dam_takeover *t, struct unit *unit, s
         return DAM_OK;
     if (!entry.reserved && pt_known_table(&t->old_memory, entry.table, entry.table))
         return read_pasids(t, unit, f, index, entry.table);
+    // One requester stands for all the PASIDs below.
+    to_refuge(t, unit, f, index);
     f->found.address = f->context.directory.v + index * sizeof(raw);
     f->found.index = (uint16_t)index;
-    f->found.pasid = index * VTD_PASID_ENTRIES;
-    takeover_report_found(t, entry.reserved ? DAM_F_PASID_DIR_RESERVED : DAM_F_PASID_DIR_POINTER, unit,
-                          &f->found, raw);
-    to_refuge(t, unit, f, index);
-    return DAM_OK;
+    name_pasid(f, index * VTD_PASID_ENTRIES);
+    f->found.binding = (struct vtd_binding){.scalable = true, .root = entry.table, .raw = {raw}};
+    f->found.live = unit->refuge.pasids;
+    return takeover_add_broken(t, unit, &f->found,
+                               entry.reserved ? DAM_F_PASID_DIR_RESERVED : DAM_F_PASID_DIR_POINTER, raw);
 }
 
 static bool known(const struct dam_takeover *t, dam_pa pa)

@@ -171,6 +171,13 @@ static void run_one(const struct broken *b, bool scratch)
             check_requester(b, i, 70, scratch);
         }
     }
+    if (b->place == DIRECTORY_ENTRY) {
+        const struct dam_note_requester *r = machine_pasid(&m, 0, NIC, 0);
+        assert_non_null(r); // for all 64 of them
+        assert_int_equal(r->old_kind, DAM_OLD_BROKEN);
+        assert_true(r->flags & DAM_REQ_QUARANTINED);
+        assert_true(r->flags & DAM_REQ_RID_PASID);
+    }
     // What nobody used before is silent as well, and leads nowhere but to the scratch page.
     struct fake_dma_result r = fake_dma(m.fake, 0, NIC + 1, RW, true);
     assert_true(!r.ok || (scratch && r.pa == machine_summary(&m)->scratch_page));
