@@ -27,10 +27,9 @@ static void forget_attributes(const struct unit *unit, struct vtd_binding *b)
     b->raw[1] = dam_bits_put(dam_bits_get(unit->vtd.ecap, VTD_ECAP_SMPWC), VTD_PASID_PWSNP);
 }
 
-unsigned takeover_encode(const struct dam_takeover *t, const struct unit *unit, const struct requester *r,
+unsigned takeover_encode(const struct unit *unit, const struct requester *r,
                          uint64_t entry[VTD_BINDING_WORDS])
 {
-    (void)t;
     struct vtd_binding b = r->old;
     b.levels = r->new_tree->levels;
     b.did = r->new_did;
@@ -91,7 +90,7 @@ void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, struct refu
     struct requester any = *r;
     uint64_t entry[VTD_BINDING_WORDS];
     any.flags |= DAM_REQ_PASID;
-    unsigned words = takeover_encode(t, unit, &any, entry);
+    unsigned words = takeover_encode(unit, &any, entry);
     if (refuge->pasids) {
         repeat(refuge->pasids, entry, words);
         for (unsigned i = 0; i < vtd_directory_entries(&refuge->function); i++)

@@ -281,7 +281,7 @@ static inline unsigned takeover_context_words(const struct unit *unit)
 // Which page tables translate for a requester under our tables.
 enum dam_stage takeover_new_stage(const struct requester *r);
 // The entry that makes the unit do what is planned for a requester; returns how many 64-bit words it has.
-unsigned takeover_encode(const struct dam_takeover *t, const struct unit *unit, const struct requester *r,
+unsigned takeover_encode(const struct unit *unit, const struct requester *r,
                          uint64_t entry[VTD_BINDING_WORDS]);
 // Fills the tables of a refuge: everything in them is bound to what r, which has its new_tree, is bound to.
 void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, struct refuge *refuge,

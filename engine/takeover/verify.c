@@ -51,7 +51,7 @@ static bool verify_contexts(struct dam_takeover *t, struct unit *unit)
     }
     for (const struct requester *r = unit->requesters; r; r = r->next) {
         uint64_t want[VTD_BINDING_WORDS];
-        unsigned words = takeover_encode(t, unit, r, want);
+        unsigned words = takeover_encode(unit, r, want);
         bool leads = (r->flags & DAM_REQ_OTHERS) || takeover_follow(t, unit, r) == r->live;
         if (!leads || memcmp(r->live, want, words * sizeof(*want)) != 0) {
             takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, r->live).v, r->live[0]);
@@ -130,7 +130,7 @@ static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_
             return DAM_E_VERIFY;
         r->policy = policy;
         uint64_t entry[VTD_BINDING_WORDS];
-        unsigned words = takeover_encode(t, unit, r, entry);
+        unsigned words = takeover_encode(unit, r, entry);
         for (unsigned i = 0; i < words; i++)
             if (r->live[i] != entry[i])
                 *(volatile uint64_t *)&r->live[i] = entry[i];

@@ -3,11 +3,6 @@
 
 #include "iommu/vtd/regs.h"
 
-static bool beyond(uint64_t addr, unsigned haw)
-{
-    return haw < 64 && addr >> haw;
-}
-
 struct vtd_sm_context vtd_sm_context_decode(const uint64_t w[VTD_SM_CTX_WORDS], unsigned haw)
 {
     uint64_t directory = w[0] & dam_bits_mask(VTD_SM_CTX_DIR);
@@ -15,7 +10,7 @@ struct vtd_sm_context vtd_sm_context_decode(const uint64_t w[VTD_SM_CTX_WORDS], 
         .present = dam_bits_get(w[0], VTD_SM_CTX_P),
         .fpd = dam_bits_get(w[0], VTD_SM_CTX_FPD),
         .reserved = dam_bits_get(w[0], VTD_SM_CTX_RSVD) || dam_bits_get(w[1], VTD_SM_CTX_RSVD1) || w[2] ||
-                    w[3] || beyond(directory, haw),
+                    w[3] || vtd_beyond(directory, haw),
         .translated = dam_bits_get(w[0], VTD_SM_CTX_DTE),
         .pasids = dam_bits_get(w[0], VTD_SM_CTX_PASIDE),
         .page_requests = dam_bits_get(w[0], VTD_SM_CTX_PRE),
@@ -51,7 +46,7 @@ struct vtd_pasid_dir vtd_pasid_dir_decode(uint64_t raw, unsigned haw)
     uint64_t table = raw & dam_bits_mask(VTD_PASID_DIR_TBL);
     return (struct vtd_pasid_dir){
         .present = dam_bits_get(raw, VTD_PASID_DIR_P),
-        .reserved = dam_bits_get(raw, VTD_PASID_DIR_RSVD) || beyond(table, haw),
+        .reserved = dam_bits_get(raw, VTD_PASID_DIR_RSVD) || vtd_beyond(table, haw),
         .table = dam_pa_of(table),
     };
 }
@@ -89,9 +84,9 @@ struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned 
     } else if (b.stage == DAM_STAGE_NESTED) {
         b.first_levels = first_levels;
         b.first = dam_pa_of(first);
-        b.reserved |= beyond(first, haw);
+        b.reserved |= vtd_beyond(first, haw);
     }
-    b.reserved |= b.stage != DAM_STAGE_PASSTHROUGH && beyond(b.root.v, haw);
+    b.reserved |= b.stage != DAM_STAGE_PASSTHROUGH && vtd_beyond(b.root.v, haw);
     return b;
 }
 

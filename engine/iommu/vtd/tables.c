@@ -3,17 +3,12 @@
 
 #include "iommu/vtd/regs.h"
 
-static bool beyond(uint64_t addr, unsigned haw)
-{
-    return haw < 64 && addr >> haw;
-}
-
 struct vtd_root vtd_root_decode(uint64_t half, unsigned haw)
 {
     uint64_t table = half & dam_bits_mask(VTD_ROOT_CTP);
     return (struct vtd_root){
         .present = dam_bits_get(half, VTD_ROOT_P),
-        .reserved = (half & dam_bits_mask(11, 1)) || beyond(table, haw),
+        .reserved = (half & dam_bits_mask(11, 1)) || vtd_beyond(table, haw),
         .context_table = dam_pa_of(table),
     };
 }
@@ -33,7 +28,7 @@ struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw
         .present = dam_bits_get(raw.w[0], VTD_CTX_P),
         .fpd = dam_bits_get(raw.w[0], VTD_CTX_FPD),
         .reserved = dam_bits_get(raw.w[0], VTD_CTX_RSVD) || dam_bits_get(raw.w[1], VTD_CTX_RSVD7) ||
-                    dam_bits_get(raw.w[1], VTD_CTX_RSVD_TOP) || beyond(root, haw),
+                    dam_bits_get(raw.w[1], VTD_CTX_RSVD_TOP) || vtd_beyond(root, haw),
         .translated = type == VTD_T_ALL,
         .levels = (uint8_t)(dam_bits_get(raw.w[1], VTD_CTX_AW) + 2),
         .did = (uint16_t)dam_bits_get(raw.w[1], VTD_CTX_DID),

@@ -84,6 +84,10 @@ enum vtd_flaw {
 };
 
 // haw: host address width in bits; address bits from there up are reserved.
+static inline bool vtd_beyond(uint64_t addr, unsigned haw)
+{
+    return haw < 64 && addr >> haw;
+}
 struct vtd_root vtd_root_decode(uint64_t half, unsigned haw);
 uint64_t vtd_root_encode(dam_pa context_table);
 struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw);
