@@ -82,6 +82,8 @@ enum dam_severity {
     X(DAM_F_ROOT_MODE, 81, DAM_ERROR,                                                                        \
       "root pointer of a table mode that the unit does not have: all quarantined (raw: RTADDR)")             \
     X(DAM_F_UNIT_ABORTS, 82, DAM_INFO, "unit refuses all DMA (abort-DMA mode), left alone (raw: RTADDR)")    \
+    X(DAM_F_ROOT_UNKNOWN, 83, DAM_ERROR,                                                                     \
+      "root table outside known memory, of a unit with two table modes: left alone (raw: RTADDR)")           \
     /* 90-109: queues, faults, interrupt remapping */                                                        \
     X(DAM_F_QUEUE_ADDRESS, 90, DAM_WARN, "old invalidation queue outside known memory (raw: IQA)")           \
     X(DAM_F_QUEUE_POINTER, 91, DAM_WARN,                                                                     \

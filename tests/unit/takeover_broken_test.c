@@ -221,11 +221,7 @@ static void root_pointer(void **state)
     const struct broken legacy[] = {
         POINTERS(X){"RTADDR ones", RTADDR, 0, ADDRESS, ADDRESS, DAM_F_UNIT_ROOT, 0}};
 #undef X
-#define X(what, pa) {"scalable RTADDR leads to " what, RTADDR, 0, ADDRESS, pa, DAM_F_UNIT_ROOT, true},
-    const struct broken scalable[] = {POINTERS(X)};
-#undef X
     RUN(legacy);
-    RUN(scalable);
 }
 
 static void root_entries(void **state)
@@ -377,6 +373,28 @@ static void modes_that_the_unit_does_not_have(void **state)
     }
 }
 
+// With two modes to choose from, a register that leads nowhere does not tell which one the unit is in.
+static void a_root_pointer_that_tells_no_mode(void **state)
+{
+    static const uint64_t values[] = {
+#define X(what, pa) pa, (pa) | 1 << 10,
+        POINTERS(X)
+#undef X
+            ADDRESS};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        teardown(state);
+        prepare(true);
+        assert_true(machine_start(&m));
+        m.fake->unit[0].rtaddr = values[i];
+        assert_int_equal(machine_run(&m), DAM_STOP_TABLES);
+        machine_report(&m);
+        const struct dam_finding *f = finding(DAM_F_ROOT_UNKNOWN);
+        assert_non_null(f);
+        assert_int_equal(f->raw, values[i]);
+        assert_int_equal(m.fake->write_count, 0);
+    }
+}
+
 static void a_unit_that_refuses_all_dma_goes_on_doing_so(void **state)
 {
     (void)state;
@@ -518,6 +536,7 @@ int main(void)
         T(pasid_entries),
         T(first_stage_pointer),
         T(modes_that_the_unit_does_not_have),
+        T(a_root_pointer_that_tells_no_mode),
         T(a_unit_that_refuses_all_dma_goes_on_doing_so),
         T(tables_that_lead_to_each_other),
         T(a_directory_beyond_its_share),
