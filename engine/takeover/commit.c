@@ -25,21 +25,25 @@ void takeover_lead_root(struct dam_takeover *t, struct unit *unit)
     dam_barrier(t->ops);
 }
 
-// Everything up to here leaves a unit on its old tables. DAM_E_STATE: no invalidation interface can be had.
-static dam_err prepare_unit(struct dam_takeover *t, struct unit *unit)
+dam_err takeover_quiet_unit(struct dam_takeover *t, struct unit *unit)
 {
     struct vtd_unit *vtd = &unit->vtd;
     dam_err err = vtd_mask_events(vtd);
     if (!err)
         err = vtd_flush_write_buffer(vtd);
-    if (!err)
-        err = vtd_take_invalidation(vtd, t->pool, unit->queue_pages);
+    return err ? err : vtd_take_invalidation(vtd, t->pool, unit->queue_pages);
+}
+
+// Everything up to here leaves a unit on its old tables. DAM_E_STATE: no invalidation interface can be had.
+static dam_err prepare_unit(struct dam_takeover *t, struct unit *unit)
+{
+    dam_err err = takeover_quiet_unit(t, unit);
     if (err)
         return err;
     // It is tried before anything depends on it: a flush more changes nothing.
-    err = vtd_invalidate_all(vtd);
+    err = vtd_invalidate_all(&unit->vtd);
     if (err)
-        vtd_give_invalidation_back(vtd);
+        vtd_give_invalidation_back(&unit->vtd);
     return err == DAM_E_TIMEOUT || err == DAM_E_VERIFY ? DAM_E_STATE : err;
 }
 

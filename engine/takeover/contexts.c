@@ -122,6 +122,16 @@ void takeover_quarantine(const struct dam_takeover *t, struct requester *r)
     r->old_tree = NULL;
 }
 
+void takeover_append(struct unit *unit, struct requester *r)
+{
+    if (unit->last_requester)
+        unit->last_requester->next = r;
+    else
+        unit->requesters = r;
+    unit->last_requester = r;
+    unit->requester_count++;
+}
+
 static dam_err new_requester(struct dam_takeover *t, struct unit *unit, const struct found *found,
                              struct requester **out)
 {
@@ -136,12 +146,7 @@ static dam_err new_requester(struct dam_takeover *t, struct unit *unit, const st
     r->live = found->live;
     r->old = found->binding;
     r->policy = policy_for(t, unit, found, &r->flags);
-    if (unit->last_requester)
-        unit->last_requester->next = r;
-    else
-        unit->requesters = r;
-    unit->last_requester = r;
-    unit->requester_count++;
+    takeover_append(unit, r);
     return DAM_OK;
 }
 

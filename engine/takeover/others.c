@@ -98,12 +98,7 @@ dam_err takeover_add_unnamed(struct dam_takeover *t, struct unit *unit, uint16_t
     err = flags & DAM_REQ_OTHERS ? place_others(t, unit, r) : place(t, unit, r);
     if (err)
         return err;
-    if (unit->last_requester)
-        unit->last_requester->next = r;
-    else
-        unit->requesters = r;
-    unit->last_requester = r;
-    unit->requester_count++;
+    takeover_append(unit, r);
     *out = r;
     return DAM_OK;
 }

@@ -74,11 +74,7 @@ dam_err takeover_raise_tables(struct dam_takeover *t, struct unit *unit)
 static dam_err set_up(struct dam_takeover *t, struct unit *unit)
 {
     struct vtd_unit *vtd = &unit->vtd;
-    dam_err err = vtd_mask_events(vtd);
-    if (!err)
-        err = vtd_flush_write_buffer(vtd);
-    if (!err)
-        err = vtd_take_invalidation(vtd, t->pool, unit->queue_pages);
+    dam_err err = takeover_quiet_unit(t, unit);
     if (err)
         return err;
     takeover_lead_root(t, unit);

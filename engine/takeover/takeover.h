@@ -329,6 +329,13 @@ void takeover_lead_root(struct dam_takeover *t, struct unit *unit);
 // translated before.
 DAM_MUST_CHECK dam_err takeover_raise(struct dam_takeover *t, struct unit *unit);
 
+// Masks the events of a unit, flushes the write buffer and takes its invalidation interface (commit.c).
+// Nothing that translates has changed when this fails. Errors of vtd_take_invalidation().
+DAM_MUST_CHECK dam_err takeover_quiet_unit(struct dam_takeover *t, struct unit *unit);
+
+// Puts a requester behind the others of its unit (contexts.c).
+void takeover_append(struct unit *unit, struct requester *r);
+
 // Makes memory writes of ours visible to the unit and drops all that it cached.
 DAM_MUST_CHECK dam_err takeover_flush(struct unit *unit);
 
