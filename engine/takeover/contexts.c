@@ -268,7 +268,7 @@ dam_err takeover_read_tables(struct dam_takeover *t, struct unit *unit)
         // A register that names no table was not latched, or nobody would have come this far. Its mode is not
         // to be believed either, and a root pointer of the other mode must not be set while translation is
         // on.
-        if (dam_bits_get(unit->vtd.ecap, VTD_ECAP_SMTS)) {
+        if (dam_bits_get(unit->vtd.ecap, VTD_ECAP_SMTS) || dam_bits_get(unit->vtd.ecap, VTD_ECAP_ECS)) {
             takeover_report(t, DAM_F_ROOT_UNKNOWN, unit, NULL, root.v, unit->before.rtaddr);
             return DAM_E_BROKEN;
         }
