@@ -13,7 +13,7 @@ from . import scenarios, table
 from .crash import Crash, alone, prepare
 from .judge import details, judge
 from .measure import figures
-from .paths import BUILD, RUNS, TABLE, LabError
+from .paths import BUILD, PAGES, RUNS, LabError
 from .scenarios import Scenario
 
 RESULTS = BUILD / "results"
@@ -145,7 +145,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
     parser.add_argument("--list", action="store_true", help="print every scenario")
     parser.add_argument("--set", dest="group", choices=("check", "full", "demo", "broken", "modes", "rule"), help="run the scenarios of a set")
-    parser.add_argument("--table", action="store_true", help="write docs/results.md from the results kept so far")
+    parser.add_argument("--table", action="store_true", help="write docs/results.md and docs/states.md from the results kept so far")
     parser.add_argument("--demo", action="store_true", help="run the set demo and print it side by side")
     parser.add_argument("--without", action="store_true", help="leave Cofferdam out of the named runs, to compare")
     parser.add_argument("--keep", action="store_true", help="keep disk, dump and images of each run")
@@ -170,8 +170,8 @@ def main(argv: list[str]) -> int:
         if chosen:
             print(f"1..{tap.number}")
         if args.table:
-            TABLE.parent.mkdir(exist_ok=True)
-            TABLE.write_text(table.write(known, RESULTS))
+            for name, text in table.write(known, RESULTS).items():
+                (PAGES / name).write_text(text)
         return 1 if tap.failed else 0
     except LabError as error:
         print(f"lab/run: {error}", file=sys.stderr)

@@ -10,7 +10,7 @@ BUILD = ROOT / "build" / "lab"
 CACHE = BUILD / "cache"
 RUNS = BUILD / "runs"
 TOOL = ROOT / "build" / "host" / "cofferdam"
-TABLE = ROOT / "docs" / "results.md"
+PAGES = ROOT / "docs"
 
 
 class LabError(Exception):

@@ -82,8 +82,10 @@ def test_table():
         for one, holds in (("broken-root-all-ones-scratch", True), ("broken-root-all-ones-without", False)):
             text = json.dumps({"name": one, "figures": figures, "holds": holds, "date": "2026", "scenario": {}})
             (folder / f"{one}.json").write_text(text)
-        page = table.write(known, folder)
+        pages = table.write(known, folder)
+    page = pages["states.md"]
     row = next(line for line in page.splitlines() if "root-all-ones-scratch" in line)
     check("a row with and without", row.split(" | ")[3:], ["scratch", "yes", *["yes", "32 ms", "–", "–", "1,234"],
                                                            *["yes", "32 ms", "–", "–", "1,234 |"]])
     check("how many hold", "1 of 1 runs hold." in page, True)
+    check("a page without results is not written", list(pages), ["states.md"])
