@@ -30,6 +30,7 @@ static uint16_t fault_of(const struct dam_takeover *t, const struct unit *unit, 
     *word = 0;
     switch (vtd_binding_flaw(&unit->vtd, b)) {
     case VTD_FLAW_RESERVED:
+        *word = vtd_first_word(b->reserved);
         return s ? DAM_F_PASID_RESERVED : DAM_F_CTX_RESERVED;
     case VTD_FLAW_STAGE:
         return s ? DAM_F_PASID_TYPE : DAM_F_CTX_TYPE;
@@ -169,8 +170,11 @@ dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit, const 
     unsigned word;
     uint16_t fault = fault_of(t, unit, b, &word);
     *sound = !fault;
-    if (fault)
-        return takeover_add_broken(t, unit, found, fault, b->raw[word]);
+    if (fault) {
+        struct found broken = *found;
+        broken.address += word * sizeof(b->raw[0]);
+        return takeover_add_broken(t, unit, &broken, fault, b->raw[word]);
+    }
     struct requester *r;
     dam_err err = new_requester(t, unit, found, &r);
     if (!err)

@@ -220,8 +220,12 @@ static dam_err read_function(struct dam_takeover *t, struct unit *unit, struct f
     struct found context = f.found;
     uint64_t raw = entry[0];
     silence(entry, VTD_SM_CTX_WORDS);
-    if (vtd_sm_context_flawed(&unit->vtd, &f.context))
-        return quarantine_function(t, unit, &f, DAM_F_SM_CONTEXT, raw);
+    uint8_t flaws = vtd_sm_context_flaws(&unit->vtd, &f.context);
+    if (flaws) {
+        unsigned word = vtd_first_word(flaws);
+        f.found.address += word * sizeof(raw);
+        return quarantine_function(t, unit, &f, DAM_F_SM_CONTEXT, f.found.binding.raw[word]);
+    }
     if (!pt_known_table(&t->old_memory, f.context.directory, f.context.directory))
         return quarantine_function(t, unit, &f, DAM_F_PASID_DIRECTORY, raw);
     struct mark mark = mark_of(t, unit);

@@ -141,10 +141,10 @@ static void check_finding(const struct broken *b, uint64_t raw)
     const struct dam_finding *f = finding(b->code);
     if (!f)
         fail_msg("%s: no finding %d", b->name, b->code);
-    // Reserved bits and the kind of a directory are told with the first word of the entry.
-    bool first_word = b->word && (b->code == DAM_F_CTX_RESERVED || b->code == DAM_F_SM_CONTEXT ||
-                                  b->code == DAM_F_PASID_RESERVED || b->place == ROOT_HIGH_WORD);
-    if (!first_word && b->place != ROOT_HIGH_WORD && f->raw != raw)
+    if (b->place >= CONTEXT && f->address % 16 != b->word % 2 * 8)
+        fail_msg("%s: address %#llx is not that of word %u", b->name, (unsigned long long)f->address,
+                 b->word);
+    if (b->place != ROOT_HIGH_WORD && f->raw != raw)
         fail_msg("%s: raw %#llx, not %#llx", b->name, (unsigned long long)f->raw, (unsigned long long)raw);
     assert_true(f->severity >= DAM_WARN);
     assert_int_equal(f->unit, 0);

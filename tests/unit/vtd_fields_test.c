@@ -181,9 +181,11 @@ static void context_entries(void **state)
                      DAM_STAGE_PASSTHROUGH);
     assert_int_equal(vtd_context_decode((struct vtd_context_entry){{0xD, 0}}, 39).stage, DAM_STAGE_NONE);
     const uint64_t reserved[][2] = {{0x11, 0}, {0x801, 0}, {1, 0x80}, {1, 0x1000000}, {0x8000000001, 0}};
+    const unsigned words[] = {1, 1, 2, 2, 1}; // bit n: word n
     for (size_t i = 0; i < 5; i++)
-        assert_true(
-            vtd_context_decode((struct vtd_context_entry){{reserved[i][0], reserved[i][1]}}, 39).reserved);
+        assert_int_equal(
+            vtd_context_decode((struct vtd_context_entry){{reserved[i][0], reserved[i][1]}}, 39).reserved,
+            words[i]);
 }
 
 static void scalable_context_entries(void **state)
@@ -201,18 +203,25 @@ static void scalable_context_entries(void **state)
     assert_memory_equal(back, raw, sizeof(raw));
     const uint64_t reserved[][4] = {{0x21, 0, 0, 0}, {0x101, 0, 0, 0},      {1, 0x200000, 0, 0},
                                     {1, 0, 1, 0},    {1, 0, 0, 1ull << 63}, {0x8000000001, 0, 0, 0}};
+    const unsigned words[] = {1, 1, 2, 4, 8, 1}; // bit n: word n
     for (size_t i = 0; i < 6; i++)
-        assert_true(vtd_sm_context_decode(reserved[i], 39).reserved);
+        assert_int_equal(vtd_sm_context_decode(reserved[i], 39).reserved, words[i]);
     // What a unit does not have is reserved: DTE, PASIDE, PRE, RID_PASID.
     const uint64_t needs[][2] = {{4, 1 << 2}, {8, 1ull << 40}, {16, 1 << 29}};
     for (size_t i = 0; i < 3; i++) {
         const uint64_t w[4] = {needs[i][0] | 1, 0, 0, 0};
         struct vtd_unit unit = {.ecap = needs[i][1]};
         c = vtd_sm_context_decode(w, 39);
-        assert_false(vtd_sm_context_flawed(&unit, &c));
+        assert_int_equal(vtd_sm_context_flaws(&unit, &c), 0);
         unit.ecap = ~needs[i][1];
-        assert_true(vtd_sm_context_flawed(&unit, &c));
+        assert_int_equal(vtd_sm_context_flaws(&unit, &c), 1);
     }
+    const uint64_t rid_pasid[4] = {1, 5, 0, 0};
+    struct vtd_unit plain = {.ecap = 0};
+    c = vtd_sm_context_decode(rid_pasid, 39);
+    assert_int_equal(vtd_sm_context_flaws(&plain, &c), 2);
+    assert_int_equal(vtd_first_word(1), 0);
+    assert_int_equal(vtd_first_word(0x88), 3);
     struct vtd_pasid_dir d = vtd_pasid_dir_decode(0x7654321003, 39);
     assert_true(d.present);
     assert_false(d.reserved);
@@ -268,8 +277,10 @@ static void pasid_entries(void **state)
         uint64_t w[8];
         memcpy(w, second, sizeof(w));
         w[reserved[i].word] |= 1ull << reserved[i].bit;
-        assert_true(vtd_pasid_decode(w, 39).reserved);
+        assert_int_equal(vtd_pasid_decode(w, 39).reserved, 1u << reserved[i].word);
     }
+    const uint64_t beyond[8] = {1 << 6 | 1, 0, 1ull << 39};
+    assert_int_equal(vtd_pasid_decode(beyond, 39).reserved, 4);
 }
 
 int main(void)

@@ -9,8 +9,9 @@ struct vtd_sm_context vtd_sm_context_decode(const uint64_t w[VTD_SM_CTX_WORDS], 
     return (struct vtd_sm_context){
         .present = dam_bits_get(w[0], VTD_SM_CTX_P),
         .fpd = dam_bits_get(w[0], VTD_SM_CTX_FPD),
-        .reserved = dam_bits_get(w[0], VTD_SM_CTX_RSVD) || dam_bits_get(w[1], VTD_SM_CTX_RSVD1) || w[2] ||
-                    w[3] || vtd_beyond(directory, haw),
+        .reserved =
+            (uint8_t)((dam_bits_get(w[0], VTD_SM_CTX_RSVD) || vtd_beyond(directory, haw)) |
+                      (dam_bits_get(w[1], VTD_SM_CTX_RSVD1) != 0) << 1 | (w[2] != 0) << 2 | (w[3] != 0) << 3),
         .translated = dam_bits_get(w[0], VTD_SM_CTX_DTE),
         .pasids = dam_bits_get(w[0], VTD_SM_CTX_PASIDE),
         .page_requests = dam_bits_get(w[0], VTD_SM_CTX_PRE),
@@ -32,13 +33,14 @@ void vtd_sm_context_encode(const struct vtd_sm_context *c, uint64_t w[VTD_SM_CTX
     w[2] = w[3] = 0;
 }
 
-bool vtd_sm_context_flawed(const struct vtd_unit *unit, const struct vtd_sm_context *c)
+uint8_t vtd_sm_context_flaws(const struct vtd_unit *unit, const struct vtd_sm_context *c)
 {
     uint64_t ecap = unit->ecap;
-    return c->reserved || (c->translated && !dam_bits_get(ecap, VTD_ECAP_DT)) ||
-           (c->pasids && !dam_bits_get(ecap, VTD_ECAP_PASID)) ||
-           (c->page_requests && !dam_bits_get(ecap, VTD_ECAP_PRS)) ||
-           (c->rid_pasid && !dam_bits_get(ecap, VTD_ECAP_RPS));
+    bool first = (c->translated && !dam_bits_get(ecap, VTD_ECAP_DT)) ||
+                 (c->pasids && !dam_bits_get(ecap, VTD_ECAP_PASID)) ||
+                 (c->page_requests && !dam_bits_get(ecap, VTD_ECAP_PRS));
+    bool second = c->rid_pasid && !dam_bits_get(ecap, VTD_ECAP_RPS);
+    return (uint8_t)(c->reserved | first | second << 1);
 }
 
 struct vtd_pasid_dir vtd_pasid_dir_decode(uint64_t raw, unsigned haw)
@@ -72,11 +74,12 @@ struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned 
         .did = (uint16_t)dam_bits_get(w[1], VTD_PASID_DID),
         .root = dam_pa_of(second),
     };
-    b.reserved = dam_bits_get(w[0], VTD_PASID_RSVD5) || dam_bits_get(w[0], VTD_PASID_RSVD0) ||
-                 dam_bits_get(w[1], VTD_PASID_RSVD1) || dam_bits_get(w[2], VTD_PASID_RSVD2);
+    unsigned reserved = (dam_bits_get(w[0], VTD_PASID_RSVD5) || dam_bits_get(w[0], VTD_PASID_RSVD0)) |
+                        (dam_bits_get(w[1], VTD_PASID_RSVD1) != 0) << 1 |
+                        (dam_bits_get(w[2], VTD_PASID_RSVD2) != 0) << 2;
     for (unsigned i = 0; i < VTD_PASID_WORDS; i++) {
         b.raw[i] = w[i];
-        b.reserved |= i > 2 && w[i];
+        reserved |= (unsigned)(i > 2 && w[i]) << i;
     }
     if (b.stage == DAM_STAGE_FIRST) {
         b.levels = first_levels;
@@ -84,9 +87,11 @@ struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned 
     } else if (b.stage == DAM_STAGE_NESTED) {
         b.first_levels = first_levels;
         b.first = dam_pa_of(first);
-        b.reserved |= vtd_beyond(first, haw);
+        reserved |= (unsigned)vtd_beyond(first, haw) << 2;
     }
-    b.reserved |= b.stage != DAM_STAGE_PASSTHROUGH && vtd_beyond(b.root.v, haw);
+    if (b.stage != DAM_STAGE_PASSTHROUGH)
+        reserved |= (unsigned)vtd_beyond(b.root.v, haw) << (b.stage == DAM_STAGE_FIRST ? 2 : 0);
+    b.reserved = (uint8_t)reserved;
     return b;
 }
 

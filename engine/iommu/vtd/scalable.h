@@ -51,9 +51,9 @@
 
 struct vtd_sm_context {
     bool present, fpd;
-    bool reserved;   // reserved bits are set
-    bool translated; // DTE
-    bool pasids;     // PASIDE
+    uint8_t reserved; // bit n: reserved bits are set in word n
+    bool translated;  // DTE
+    bool pasids;      // PASIDE
     bool page_requests;
     bool privileged; // RID_PRIV
     uint8_t pdts;
@@ -75,8 +75,9 @@ static inline uint32_t vtd_directory_entries(const struct vtd_sm_context *c)
 // haw: host address width in bits; address bits from there up are reserved.
 struct vtd_sm_context vtd_sm_context_decode(const uint64_t w[VTD_SM_CTX_WORDS], unsigned haw);
 void vtd_sm_context_encode(const struct vtd_sm_context *context, uint64_t w[VTD_SM_CTX_WORDS]);
-// Whether the unit would refuse a present context: reserved bits, or what it does not have.
-bool vtd_sm_context_flawed(const struct vtd_unit *unit, const struct vtd_sm_context *context);
+// The words of a present context for which the unit would refuse it: reserved bits, or what it does not have.
+// Bit n: word n; 0: none.
+uint8_t vtd_sm_context_flaws(const struct vtd_unit *unit, const struct vtd_sm_context *context);
 
 struct vtd_pasid_dir vtd_pasid_dir_decode(uint64_t raw, unsigned haw);
 // Present, faults off.

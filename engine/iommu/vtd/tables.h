@@ -64,9 +64,9 @@ struct vtd_binding {
     enum dam_stage stage; // DAM_STAGE_NONE: of a type that is not defined
     bool present;
     bool fpd;
-    bool reserved;   // reserved bits are set
-    bool translated; // translated requests pass (device TLBs)
-    uint8_t levels;  // of the tables at root, as the entry says; pass-through: the width
+    uint8_t reserved; // bit n: reserved bits are set in word n of the entry
+    bool translated;  // translated requests pass (device TLBs)
+    uint8_t levels;   // of the tables at root, as the entry says; pass-through: the width
     uint16_t did;
     dam_pa root; // the tables that say where DMA goes: second stage, or first stage when it is alone
     // Nested: the first stage, whose tables lie in the address space of the second.
@@ -82,6 +82,15 @@ enum vtd_flaw {
     VTD_FLAW_STAGE,    // a kind of translation that is not defined, or that the unit does not have
     VTD_FLAW_WIDTH,    // a number of levels that the unit does not have
 };
+
+// The first word with reserved bits, of a mask that is not 0.
+static inline unsigned vtd_first_word(uint8_t reserved)
+{
+    unsigned word = 0;
+    while (!(reserved >> word & 1))
+        word++;
+    return word;
+}
 
 // haw: host address width in bits; address bits from there up are reserved.
 static inline bool vtd_beyond(uint64_t addr, unsigned haw)
