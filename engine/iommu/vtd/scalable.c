@@ -9,9 +9,9 @@ struct vtd_sm_context vtd_sm_context_decode(const uint64_t w[VTD_SM_CTX_WORDS], 
     return (struct vtd_sm_context){
         .present = dam_bits_get(w[0], VTD_SM_CTX_P),
         .fpd = dam_bits_get(w[0], VTD_SM_CTX_FPD),
-        .reserved =
-            (uint8_t)((dam_bits_get(w[0], VTD_SM_CTX_RSVD) || vtd_beyond(directory, haw)) |
-                      (dam_bits_get(w[1], VTD_SM_CTX_RSVD1) != 0) << 1 | (w[2] != 0) << 2 | (w[3] != 0) << 3),
+        .reserved = vtd_word_bit(dam_bits_get(w[0], VTD_SM_CTX_RSVD) || vtd_beyond(directory, haw), 0) |
+                    vtd_word_bit(dam_bits_get(w[1], VTD_SM_CTX_RSVD1), 1) | vtd_word_bit(w[2], 2) |
+                    vtd_word_bit(w[3], 3),
         .translated = dam_bits_get(w[0], VTD_SM_CTX_DTE),
         .pasids = dam_bits_get(w[0], VTD_SM_CTX_PASIDE),
         .page_requests = dam_bits_get(w[0], VTD_SM_CTX_PRE),
@@ -40,7 +40,7 @@ uint8_t vtd_sm_context_flaws(const struct vtd_unit *unit, const struct vtd_sm_co
                  (c->pasids && !dam_bits_get(ecap, VTD_ECAP_PASID)) ||
                  (c->page_requests && !dam_bits_get(ecap, VTD_ECAP_PRS));
     bool second = c->rid_pasid && !dam_bits_get(ecap, VTD_ECAP_RPS);
-    return (uint8_t)(c->reserved | first | second << 1);
+    return c->reserved | vtd_word_bit(first, 0) | vtd_word_bit(second, 1);
 }
 
 struct vtd_pasid_dir vtd_pasid_dir_decode(uint64_t raw, unsigned haw)
@@ -74,12 +74,12 @@ struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned 
         .did = (uint16_t)dam_bits_get(w[1], VTD_PASID_DID),
         .root = dam_pa_of(second),
     };
-    unsigned reserved = (dam_bits_get(w[0], VTD_PASID_RSVD5) || dam_bits_get(w[0], VTD_PASID_RSVD0)) |
-                        (dam_bits_get(w[1], VTD_PASID_RSVD1) != 0) << 1 |
-                        (dam_bits_get(w[2], VTD_PASID_RSVD2) != 0) << 2;
+    b.reserved = vtd_word_bit(dam_bits_get(w[0], VTD_PASID_RSVD5) || dam_bits_get(w[0], VTD_PASID_RSVD0), 0) |
+                 vtd_word_bit(dam_bits_get(w[1], VTD_PASID_RSVD1), 1) |
+                 vtd_word_bit(dam_bits_get(w[2], VTD_PASID_RSVD2), 2);
     for (unsigned i = 0; i < VTD_PASID_WORDS; i++) {
         b.raw[i] = w[i];
-        reserved |= (unsigned)(i > 2 && w[i]) << i;
+        b.reserved |= vtd_word_bit(i > 2 && w[i], i);
     }
     if (b.stage == DAM_STAGE_FIRST) {
         b.levels = first_levels;
@@ -87,11 +87,10 @@ struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned 
     } else if (b.stage == DAM_STAGE_NESTED) {
         b.first_levels = first_levels;
         b.first = dam_pa_of(first);
-        reserved |= (unsigned)vtd_beyond(first, haw) << 2;
+        b.reserved |= vtd_word_bit(vtd_beyond(first, haw), 2);
     }
     if (b.stage != DAM_STAGE_PASSTHROUGH)
-        reserved |= (unsigned)vtd_beyond(b.root.v, haw) << (b.stage == DAM_STAGE_FIRST ? 2 : 0);
-    b.reserved = (uint8_t)reserved;
+        b.reserved |= vtd_word_bit(vtd_beyond(b.root.v, haw), b.stage == DAM_STAGE_FIRST ? 2 : 0);
     return b;
 }
 

@@ -27,10 +27,9 @@ struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw
                                            : DAM_STAGE_NONE,
         .present = dam_bits_get(raw.w[0], VTD_CTX_P),
         .fpd = dam_bits_get(raw.w[0], VTD_CTX_FPD),
-        .reserved =
-            (uint8_t)((dam_bits_get(raw.w[0], VTD_CTX_RSVD) || vtd_beyond(root, haw)) |
-                      (dam_bits_get(raw.w[1], VTD_CTX_RSVD7) || dam_bits_get(raw.w[1], VTD_CTX_RSVD_TOP))
-                          << 1),
+        .reserved = vtd_word_bit(dam_bits_get(raw.w[0], VTD_CTX_RSVD) || vtd_beyond(root, haw), 0) |
+                    vtd_word_bit(
+                        dam_bits_get(raw.w[1], VTD_CTX_RSVD7) || dam_bits_get(raw.w[1], VTD_CTX_RSVD_TOP), 1),
         .translated = type == VTD_T_ALL,
         .levels = (uint8_t)(dam_bits_get(raw.w[1], VTD_CTX_AW) + 2),
         .did = (uint16_t)dam_bits_get(raw.w[1], VTD_CTX_DID),

@@ -83,6 +83,12 @@ enum vtd_flaw {
     VTD_FLAW_WIDTH,    // a number of levels that the unit does not have
 };
 
+// The bit of a mask of words: bit `word` when something holds of that word.
+static inline uint8_t vtd_word_bit(bool holds, unsigned word)
+{
+    return (uint8_t)((unsigned)holds << word);
+}
+
 // The first word with reserved bits, of a mask that is not 0.
 static inline unsigned vtd_first_word(uint8_t reserved)
 {
