@@ -5,9 +5,9 @@ from typing import Callable
 from .planter import Planter
 
 NOWHERE = 0x40_0000_0000  # 256 GiB: within the address width, and nothing is there
-# What must become of whom: nothing is left for the victim, or for its whole bus; the reader says what is left; nobody can
-# use the unit's queue any more.
-VICTIM_LOST, BUS_LOST, CUT, STUCK = "victim", "bus", "cut", "stuck"
+# What must become of whom: nothing is left for the victim, for all below the victim's root entry, or for everybody; the
+# reader says what is left; nobody can use the unit's queue any more.
+VICTIM_LOST, ENTRY_LOST, BUS_LOST, CUT, STUCK = "victim", "entry", "bus", "cut", "stuck"
 CASES: dict[str, Callable[[Planter], None]] = {}
 
 
@@ -19,7 +19,8 @@ def case(expect: str, finding: bool = True):
         def plant(p: Planter) -> None:
             p.planted.case, p.planted.expect, p.planted.finding = name, expect, finding
             function(p)
-            lost = {VICTIM_LOST: {p.victim}, BUS_LOST: set(p.rids.values())}.get(expect, set())
+            below = {rid for rid in p.rids.values() if p.same_root_entry(rid)}
+            lost = {VICTIM_LOST: {p.victim}, ENTRY_LOST: below, BUS_LOST: set(p.rids.values())}.get(expect, set())
             p.planted.quarantined = frozenset(lost)
 
         plant.__doc__ = function.__doc__

@@ -5,7 +5,7 @@ One small function a case, found by its name with "-" for "_"; its docstring is 
 is a device with DMA running. This file: root and context entries of legacy mode, and page tables of every mode.
 """
 from . import plant_scalable, plant_unit
-from .cases import BUS_LOST, CASES, CUT, NOWHERE, VICTIM_LOST, case
+from .cases import BUS_LOST, CASES, CUT, ENTRY_LOST, NOWHERE, VICTIM_LOST, case
 from .planter import REGISTERS, Planted, Planter
 from .vtdread import ADDRESS, PAGE
 
@@ -15,37 +15,37 @@ _OTHERS = list(CASES)
 
 
 # --- root table --------------------------------------------------------------------------------------------------
-@case(BUS_LOST)
+@case(ENTRY_LOST)
 def root_outside_ram(p: Planter) -> None:
     """the root entry of the victim's bus leads to where no memory is"""
     p.put(p.root_entry, NOWHERE | 1)
 
 
-@case(BUS_LOST)
+@case(ENTRY_LOST)
 def root_into_mmio(p: Planter) -> None:
     """the root entry leads into the unit's own registers"""
     p.put(p.root_entry, REGISTERS | 1)
 
 
-@case(BUS_LOST)
+@case(ENTRY_LOST)
 def root_into_crash_region(p: Planter) -> None:
     """the root entry leads into the crash region"""
     p.put(p.root_entry, p.crash_page() | 1)
 
 
-@case(BUS_LOST)
+@case(ENTRY_LOST)
 def root_into_pool(p: Planter) -> None:
     """the root entry leads into the pool of the wrapped image"""
     p.put(p.root_entry, p.pool() | 1)
 
 
-@case(BUS_LOST)
+@case(ENTRY_LOST)
 def root_reserved_bits(p: Planter) -> None:
     """the root entry has reserved bits set, and its pointer is right"""
     p.put(p.root_entry, p.word(p.root_entry) | RESERVED_ROOT)
 
 
-@case(BUS_LOST)
+@case(ENTRY_LOST)
 def root_at_root(p: Planter) -> None:
     """the root entry leads to the root table itself"""
     p.put(p.root_entry, p.root | 1)

@@ -65,6 +65,11 @@ class Planter:
         half = 8 if self.tables.scalable and self.victim & 0x80 else 0
         return self.root + 16 * (self.victim >> 8) + half
 
+    def same_root_entry(self, rid: int) -> bool:
+        """Whether the victim's root entry (in scalable mode its half) is that of a requester as well."""
+        bits = 7 if self.tables.scalable else 8
+        return rid >> bits == self.victim >> bits
+
     @property
     def wide_context(self) -> int:
         """Where the victim's context entry of scalable mode lies."""

@@ -212,7 +212,7 @@ def _others_problems(terms: Terms, old: Tables, new: Tables, page: int | None) -
         key = (source,)
         if everybody:
             key = (entry.kind, entry.table, entry.levels, entry.faults_off) if entry else ("absent",)
-        if (source & 0xFFFF) >> 8 in old.broken_buses:
+        if (source & 0xFFFF) >> 7 in old.broken_halves:
             judged[("lost", source)] = _quarantine_problems(terms, source, new, page)
         elif key not in judged:
             judged[key] = _other_problems(terms, source, new) if entry or everybody else []

@@ -88,7 +88,7 @@ class Tables:
     rid_pasid: dict[int, int] = field(default_factory=dict)  # requester id -> PASID of requests without one
     pages: set[int] = field(default_factory=set)
     structure: set[int] = field(default_factory=set)  # pages of all but the paging structures
-    broken_buses: set[int] = field(default_factory=set)
+    broken_halves: set[int] = field(default_factory=set)  # of buses: requester id >> 7
     shared: dict[int, int] = field(default_factory=dict)  # requester id -> the one whose large directory it shares
     _directories: dict[int, tuple[int, list[Context]]] = field(default_factory=dict)  # by a context's first word
     _silent: set[int] = field(default_factory=set)
@@ -104,7 +104,7 @@ class Tables:
                 self._half(bus << 8 | 0x80, high)
             elif low & 1:
                 if low & (_bits(11, 1) | _bits(63, self.rules.width)) or high or not self.rules.known(low & ADDRESS):
-                    self.broken_buses.add(bus)
+                    self.broken_halves |= {2 * bus, 2 * bus + 1}
                     continue
                 self._legacy_bus(bus, low & ADDRESS)
         self.structure = set(self.pages)
@@ -149,7 +149,7 @@ class Tables:
         if not entry & 1:
             return
         if entry & (_bits(11, 1) | _bits(63, self.rules.width)) or not self.rules.known(entry & ADDRESS):
-            self.broken_buses.add(first >> 8)
+            self.broken_halves.add(first >> 7)
             return
         table = entry & ADDRESS
         words = self._words(table)

@@ -99,9 +99,10 @@ def _test_case(name, wide):
     if done.expect == cases.VICTIM_LOST:
         check(f"{name}: the victim's entry is broken, the other one's is not",
               (kind, old.contexts[OTHER].kind, done.quarantined), (BROKEN, "second", {VICTIM}))
-    elif done.expect == cases.BUS_LOST:
-        left = [c for c in old.contexts.values() if c.kind != BROKEN]
-        check(f"{name}: nobody has a sound entry", (left, done.quarantined), ([], {VICTIM, OTHER, 0xF8}))
+    elif done.expect in (cases.BUS_LOST, cases.ENTRY_LOST):
+        lost = {VICTIM, OTHER} if wide and done.expect == cases.ENTRY_LOST else {VICTIM, OTHER, 0xF8}
+        left = [c for c in old.contexts.values() if c.kind != BROKEN and c.source & 0xFFFF in lost]
+        check(f"{name}: nobody has a sound entry", (left, done.quarantined), ([], lost))
     else:
         check(f"{name}: nobody is said to be lost", done.quarantined, set())
 

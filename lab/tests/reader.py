@@ -65,9 +65,9 @@ def test_refusals():
     check("a next-level pointer to its own table: page tables as data", below(0x12003), 3)
     memory = legacy(0x1000, 0x10000, LEAVES)
     memory.put(0x1000, 0, 0x2001 | 0xFF0)
-    check("a root entry with reserved bits", Tables(memory.read, 0x1000).broken_buses, {0})
+    check("a root entry with reserved bits", Tables(memory.read, 0x1000).broken_halves, {0, 1})
     memory.put(0x1000, 0, POOL[0] | 1)
-    check("a root entry to where no table may lie", Tables(memory.read, 0x1000, rules=inside).broken_buses, {0})
+    check("a root entry to where no table may lie", Tables(memory.read, 0x1000, rules=inside).broken_halves, {0, 1})
 
 
 def test_scalable():
