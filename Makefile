@@ -29,7 +29,7 @@ FUZZ_SAN := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-rec
 ENGINE := $(wildcard engine/*/*.c engine/*/*/*.c)
 STAGE_C := $(wildcard stage/*.c)
 STAGE_S := $(wildcard stage/*.S)
-TOOL := $(wildcard tool/*.c)
+TOOL := $(wildcard tool/*.c tool/inspect/*.c)
 TESTLIB := $(wildcard tests/lib/*.c)
 TESTS := $(wildcard tests/unit/*_test.c tests/property/*_test.c)
 QTESTS := $(wildcard tests/qtest/*_test.c)
@@ -80,7 +80,7 @@ $(B)/stage/stage.bin: $(B)/stage/stage.elf
 # ---- the tool, stage inside ----
 $(B)/host/tool/%.o: tool/%.c
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(GNU) -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -c $< -o $@
+	$(CC) $(COMMON) $(GNU) -Itool -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -c $< -o $@
 $(B)/host/stage/pure/%.o: stage/pure/%.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(FREE) -O2 -g -c $< -o $@
@@ -93,7 +93,7 @@ $(B)/host/cofferdam: $(call obj,host,$(ENGINE) $(TOOL)) $(B)/host/stage_blob.o
 # ---- tests: one program a file, all with sanitizers ----
 $(B)/asan/tool/%.o: tool/%.c
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(GNU) $(SAN) -c $< -o $@
+	$(CC) $(COMMON) $(GNU) -Itool $(SAN) -c $< -o $@
 $(B)/asan/stage/pure/%.o: stage/pure/%.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(FREE) $(SAN) -c $< -o $@
@@ -133,7 +133,7 @@ machine: $(BENCH_MACHINE) $(B)/host/cofferdam
 # ---- fuzzing ----
 $(B)/fuzz/tool/%.o: tool/%.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(COMMON) $(GNU) $(FUZZ_SAN) -c $< -o $@
+	$(FUZZ_CC) $(COMMON) $(GNU) -Itool $(FUZZ_SAN) -c $< -o $@
 $(B)/fuzz/stage/pure/%.o: stage/pure/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(COMMON) $(FREE) $(FUZZ_SAN) -c $< -o $@

@@ -23,7 +23,7 @@ allowed_for() {
     engine/takeover/*) echo 'include/cofferdam|engine/(base|acpi|pci|pgtable|iommu|iommu/[a-z]+|takeover)' ;;
     stage/pure/*) echo 'include/cofferdam|engine/[a-z/]+|stage|stage/pure' ;;
     stage/*) echo 'include/cofferdam|engine/[a-z/]+|stage|stage/pure' ;;
-    tool/*) echo 'include/cofferdam|engine/[a-z/]+|tool|stage/pure' ;;
+    tool/*) echo 'include/cofferdam|engine/[a-z/]+|tool|tool/inspect|stage/pure' ;;
     dumper/*) echo 'include/cofferdam|engine/[a-z/]+|dumper' ;;
     esac
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// What the dead kernel itself knew, read out of its memory without debug symbols: VMCOREINFO leads to
+// kallsyms, kallsyms leads to its BTF, and BTF says where the members of its structures are. Every byte may
+// be anything: every list is bounded, every pointer checked.
+#ifndef TOOL_INSPECT_KERNEL_H
+#define TOOL_INSPECT_KERNEL_H
+
+#include "inspect/memory.h"
+
+struct kernel; // kernel.c
+
+// TOOL_BAD_INPUT: the dump does not let us in; the text says at which step (no VMCOREINFO, no kallsyms
+// symbols in it, its page tables not in the dump, …). *out is freed by kernel_close(); memory must stay.
+TOOL_MUST_CHECK enum tool_status kernel_open(struct memory *memory, struct kernel **out,
+                                             struct tool_error *error);
+void kernel_close(struct kernel *kernel);
+
+// Virtual address of a symbol of the kernel proper. false: there is none.
+bool kernel_symbol(const struct kernel *kernel, const char *name, uint64_t *va);
+// Copies size bytes at a kernel virtual address. DAM_E_ABSENT: not in the dump, DAM_E_RANGE: not mapped.
+DAM_MUST_CHECK dam_err kernel_read(const struct kernel *kernel, uint64_t va, void *out, size_t size);
+DAM_MUST_CHECK dam_err kernel_translate(const struct kernel *kernel, uint64_t va, dam_pa *pa);
+// Byte offset and size of a member ("a.b" goes into a structure inside). false: no such structure or member.
+bool kernel_member(const struct kernel *kernel, const char *structure, const char *member, uint32_t *offset,
+                   uint32_t *size);
+
+// One VT-d unit of dmar_drhd_units.
+struct kernel_unit {
+    uint64_t register_base;
+    uint64_t cap, ecap;
+    uint32_t gcmd; // as the kernel last wrote it
+    uint16_t segment;
+    bool has_root; // root: physical address of its root table
+    dam_pa root;
+    bool scalable; // the table mode it used
+    char name[16]; // "dmar0"
+};
+// *out: an array of *count, which the caller frees. TOOL_BAD_INPUT: cannot be read; the text says why.
+TOOL_MUST_CHECK enum tool_status kernel_units(const struct kernel *kernel, struct kernel_unit **out,
+                                              size_t *count, struct tool_error *error);
+
+// One PCI function that the kernel knew.
+struct kernel_function {
+    uint16_t segment, rid;
+    uint16_t vendor, device;
+    uint32_t class_code; // 24 bits: class, subclass, programming interface
+    char driver[32];     // "" when none was bound
+};
+TOOL_MUST_CHECK enum tool_status kernel_functions(const struct kernel *kernel, struct kernel_function **out,
+                                                  size_t *count, struct tool_error *error);
+
+// The memory reserved for the capture kernel (crashk_res, crashk_low_res): at most two ranges; *count may be
+// 0.
+TOOL_MUST_CHECK enum tool_status kernel_crash_region(const struct kernel *kernel, struct dam_range out[2],
+                                                     size_t *count, struct tool_error *error);
+
+#endif

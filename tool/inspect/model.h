@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+// What an inspection knows: units, requesters, the page tables behind them, what is odd. Filled in once by
+// inspect_open(); the verbs look at it and walk trees. Nothing in it names a kind of IOMMU or a format.
+#ifndef TOOL_INSPECT_MODEL_H
+#define TOOL_INSPECT_MODEL_H
+
+#include <cofferdam/abi.h>
+#include <pgtable/pt.h>
+
+#include "inspect/kernel.h"
+#include "inspect/memory.h"
+#include "note.h"
+
+// Where the knowledge of a unit's tables comes from, best first.
+enum inspect_origin {
+    ORIGIN_NOTE,    // Cofferdam's note: registers, read at the crash
+    ORIGIN_COMMAND, // the command line
+    ORIGIN_KERNEL,  // the dead kernel's own structures
+    ORIGIN_GUESS,   // a scan for what looks like a root table
+};
+
+#define INSPECT_MAX_PASID_ENTRY 8u // words of the longest entry
+
+struct inspect_unit {
+    uint16_t index, segment;
+    enum inspect_origin origin;
+    const char *kind;   // "VT-d"
+    const char *mode;   // "legacy", "scalable", "abort", or "unknown": of its tables
+    uint64_t base;      // registers; 0 when nobody tells
+    uint64_t rtaddr;    // as the register had it, or would have
+    bool has_registers; // cap, ecap and gsts are known; else they are assumed to allow everything
+    bool translating;   // translation was on
+    uint64_t cap, ecap, gsts;
+    uint8_t host_address_width; // bits
+    char name[32];              // "dmar0", or "unit 0"
+    dam_pa root;                // of its root table
+    bool readable;              // the root table was read
+};
+
+// One set of page tables, shared by all requesters that lead to it.
+struct inspect_tree {
+    uint16_t number; // 0 and up
+    const struct inspect_unit *unit;
+    enum dam_stage stage; // DAM_STAGE_FIRST, _SECOND, or _PASSTHROUGH: identity over everything, no tables
+    struct pt_format format;
+    struct pt_params params;
+    dam_pa root;
+    uint32_t requesters; // how many lead here
+    // After inspect_audit():
+    bool audited;
+    uint64_t readable, writable;    // bytes mapped
+    uint64_t leaves[PT_MAX_LEVELS]; // entries that map, by level: 4 KiB, 2 MiB, 1 GiB, …
+    uint64_t tables;                // table pages read
+    uint64_t unknown_tables;        // table pages that the dump does not hold
+    uint64_t unknown_bytes;         // IOVAs that those would have said something about
+    uint32_t findings;              // about this tree
+};
+
+struct inspect_requester {
+    const struct inspect_unit *unit;
+    uint16_t rid;
+    uint16_t flags;       // DAM_REQ_PASID, DAM_REQ_RID_PASID, DAM_REQ_ATS
+    uint32_t pasid;       // with DAM_REQ_PASID
+    uint16_t did;         // domain id
+    enum dam_stage stage; // also DAM_STAGE_NESTED: tree is then the second stage, first_root the first
+    enum dam_old_kind kind;
+    struct inspect_tree *tree; // NULL: none, or its entry is broken
+    dam_pa first_root;
+    uint16_t finding; // DAM_F_*, why its entry is broken; DAM_F_NONE
+    bool unknown;     // a table on the way to its entry is not in the dump: one stands for all of them
+    uint32_t span;    // unknown, or broken: how many functions or PASIDs it stands for; else 1
+    // Its context entry, or PASID-table entry: where it lies and what it says.
+    dam_pa address;
+    unsigned words;
+    uint64_t raw[INSPECT_MAX_PASID_ENTRY];
+    // On the way there: the root entry, and in scalable mode the context and directory entries.
+    struct inspect_step {
+        const char *what; // "root entry", "context entry", "PASID directory entry"
+        dam_pa address;
+        unsigned words;
+        uint64_t raw[4];
+    } steps[3];
+    unsigned step_count;
+};
+
+// A PCI function by name, as far as anybody knows it.
+struct inspect_device {
+    uint16_t segment, rid;
+    bool known; // vendor, device and class are known
+    uint16_t vendor, device;
+    uint32_t class_code;
+    char driver[32];
+};
+
+struct inspection {
+    const char *path;
+    struct memory *memory;
+    struct kernel *kernel; // NULL: not found; kernel_problem says why
+    char kernel_problem[384];
+    bool has_note;
+    struct note note;
+    struct inspect_unit *units;
+    size_t unit_count;
+    struct inspect_tree **trees;
+    size_t tree_count;
+    struct inspect_requester *requesters; // by segment, rid, PASID
+    size_t requester_count;
+    struct inspect_device *devices; // by segment, rid
+    size_t device_count;
+    struct dam_finding *findings; // of everything read until now, in the order it was seen
+    size_t finding_count;
+    bool findings_lost;        // there were more than are kept
+    bool incomplete;           // something that was asked for is not in the dump
+    struct dam_range crash[4]; // memory reserved for the capture kernel
+    size_t crash_count;
+    // Pages of tables that were read, root tables down: for the map. Filled in by inspect_audit().
+    struct dam_ranges tables;
+};
+
+struct inspect_options {
+    const char *path;
+    struct memory_options memory;
+    const char *const *vtd_roots; // "ADDR[,MODE]" of --vtd-root
+    size_t vtd_root_count;
+    bool scan; // look for roots although others are known
+    bool ignore_note, ignore_kernel;
+};
+
+// Opens the dump, finds the units, reads root, context and PASID tables. TOOL_BAD_INPUT, TOOL_USAGE (a
+// --vtd-root that cannot be), TOOL_SYSTEM. Free with inspect_close() in any case.
+TOOL_MUST_CHECK enum tool_status inspect_open(const struct inspect_options *options, struct inspection *out,
+                                              struct tool_error *error);
+// The same over memory that is open already; it becomes the inspection's.
+TOOL_MUST_CHECK enum tool_status inspect_open_memory(struct memory *memory,
+                                                     const struct inspect_options *options,
+                                                     struct inspection *out, struct tool_error *error);
+void inspect_close(struct inspection *inspection);
+
+// Walks a tree once, fills in its totals and adds its findings. DAM_E_NOMEM; DAM_E_STATE: interrupted.
+DAM_MUST_CHECK dam_err inspect_audit(struct inspection *inspection, struct inspect_tree *tree);
+DAM_MUST_CHECK dam_err inspect_audit_all(struct inspection *inspection);
+
+// What one walk meets, in the order of the IOVAs.
+enum inspect_kind {
+    INSPECT_MAPPED,  // iova, size → addr with r, w
+    INSPECT_UNKNOWN, // a table that the dump does not hold would say
+    INSPECT_BROKEN,  // an entry that the hardware would refuse, or that leads outside all memory
+};
+struct inspect_range {
+    enum inspect_kind kind;
+    uint64_t iova, size; // iova in 64 bits, with its sign where the format has one
+    uint64_t addr;
+    bool r, w;
+};
+struct inspect_visitor {
+    void *ctx;
+    // Returning anything but DAM_OK ends the walk with it.
+    dam_err (*range)(void *ctx, const struct inspect_range *range);
+    // What to look out for: only mappings that lead into these (cut to them), and what is unknown, are
+    // visited, and tables without any are passed over fast. NULL: everything.
+    const struct dam_ranges *watch;
+};
+// Walks a tree; neighbours that go on in IOVA, address and rights come as one range. An identity tree comes
+// as the memory's RAM. DAM_E_STATE: interrupted.
+DAM_MUST_CHECK dam_err inspect_walk(struct inspection *inspection, const struct inspect_tree *tree,
+                                    const struct inspect_visitor *visitor);
+
+// Each level of one IOVA's way down, from the root table of the tree to the leaf.
+struct inspect_level {
+    unsigned level, index;
+    dam_pa table, address; // of the table, of the entry
+    bool known;            // raw and entry are valid; else the dump does not hold the table
+    uint64_t raw;
+    struct pt_entry entry;
+};
+struct inspect_way {
+    struct inspect_level at[PT_MAX_LEVELS]; // the top level first
+    unsigned count;
+    enum inspect_way_end { WAY_MAPPED, WAY_NOT_MAPPED, WAY_UNKNOWN, WAY_BROKEN, WAY_BEYOND } end;
+    bool r, w;     // WAY_MAPPED: rights of all levels together
+    uint64_t addr; // WAY_MAPPED: where the byte at iova is
+};
+DAM_MUST_CHECK dam_err inspect_follow(struct inspection *inspection, const struct inspect_tree *tree,
+                                      uint64_t iova, struct inspect_way *out);
+
+// The requesters that text names: "[SSSS:]BB:DD.F[@PASID]"; without @PASID all of that function. Calls back
+// in order. Returns how many there were; -1: the text is none.
+int inspect_find(const struct inspection *inspection, const char *text,
+                 void (*each)(void *ctx, struct inspect_requester *r), void *ctx);
+const struct inspect_device *inspect_device_of(const struct inspection *inspection, uint16_t segment,
+                                               uint16_t rid);
+
+#endif
