@@ -129,6 +129,9 @@ struct pt_visitor {
     dam_err (*bad)(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why);
     // An entry above the leaf level that maps nothing although it is not 0. May be NULL.
     void (*empty)(void *ctx, const struct pt_table *t, unsigned index);
+    // The memory does not hold the table that this entry leads to (reading it gave DAM_E_ABSENT): what it
+    // says is not known. t is NULL when that is the root. NULL: the walk ends with DAM_E_ABSENT.
+    dam_err (*absent)(void *ctx, const struct pt_table *t, unsigned index);
 };
 
 struct pt_walk {

@@ -22,30 +22,6 @@ void takeover_report_found(struct dam_takeover *t, uint16_t code, const struct u
     dam_finding_add(&t->findings, &f);
 }
 
-// The finding that says why a present binding cannot be used, or DAM_F_NONE; *word: of the entry that tells.
-static uint16_t fault_of(const struct dam_takeover *t, const struct unit *unit, const struct vtd_binding *b,
-                         unsigned *word)
-{
-    bool s = b->scalable;
-    *word = 0;
-    switch (vtd_binding_flaw(&unit->vtd, b)) {
-    case VTD_FLAW_RESERVED:
-        *word = vtd_first_word(b->reserved);
-        return s ? DAM_F_PASID_RESERVED : DAM_F_CTX_RESERVED;
-    case VTD_FLAW_STAGE:
-        return s ? DAM_F_PASID_TYPE : DAM_F_CTX_TYPE;
-    case VTD_FLAW_WIDTH:
-        *word = !s ? 1 : b->stage == DAM_STAGE_FIRST ? 2 : 0;
-        return s ? DAM_F_PASID_WIDTH : DAM_F_CTX_WIDTH;
-    case VTD_SOUND:
-        break;
-    }
-    if (b->stage == DAM_STAGE_PASSTHROUGH || pt_known_table(&t->old_memory, b->root, b->root))
-        return DAM_F_NONE;
-    *word = b->stage == DAM_STAGE_FIRST ? 2 : 0;
-    return s ? DAM_F_PASID_POINTER : DAM_F_CTX_POINTER;
-}
-
 // The last choice that names the requester; one that names its PASID as well wins over those that do not.
 static enum dam_policy policy_for(const struct dam_takeover *t, const struct unit *unit,
                                   const struct found *found, uint16_t *flags)
@@ -71,16 +47,7 @@ static enum dam_policy policy_for(const struct dam_takeover *t, const struct uni
 struct pt_params takeover_params(const struct dam_takeover *t, const struct unit *unit, enum dam_stage stage,
                                  uint8_t levels)
 {
-    struct pt_params params = {.levels = levels, .haw = t->host_address_width};
-    if (stage == DAM_STAGE_FIRST) {
-        params.canonical = true;
-        params.large = (uint8_t)(1u << 1 | dam_bits_get(unit->vtd.cap, VTD_CAP_FS1GP) << 2);
-    } else {
-        params.large = vtd_large_levels(&unit->vtd);
-        params.snoop = dam_bits_get(unit->vtd.ecap, VTD_ECAP_SC);
-        params.transient = dam_bits_get(unit->vtd.ecap, VTD_ECAP_DT);
-    }
-    return params;
+    return vtd_tree_params(&unit->vtd, t->host_address_width, stage, levels);
 }
 
 // Finds or makes the old_tree of a sound binding: the tables that say where DMA goes. Of a nested one that is
@@ -168,7 +135,7 @@ dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit, const 
 {
     const struct vtd_binding *b = &found->binding;
     unsigned word;
-    uint16_t fault = fault_of(t, unit, b, &word);
+    uint16_t fault = vtd_binding_finding(&unit->vtd, b, &t->old_memory, &word);
     *sound = !fault;
     if (fault) {
         struct found broken = *found;

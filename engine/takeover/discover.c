@@ -76,23 +76,19 @@ static void open_config_space(struct dam_takeover *t, const struct acpi_table *m
 // like that. The other values are none of a mode that exists.
 static void classify_mode(struct dam_takeover *t, struct unit *unit)
 {
-    uint64_t ecap = unit->vtd.ecap, ttm = dam_bits_get(unit->before.rtaddr, VTD_RTADDR_TTM);
-    bool has_scalable = dam_bits_get(ecap, VTD_ECAP_SMTS), abort = dam_bits_get(ecap, VTD_ECAP_ADMS);
-    bool extended = dam_bits_get(ecap, VTD_ECAP_ECS) && (ttm & 2); // a mode of old, with tables of its own
-    bool known = ttm == VTD_TTM_LEGACY || (ttm == VTD_TTM_SCALABLE && has_scalable);
-    bool aborts = ttm == VTD_TTM_ABORT && abort;
+    enum vtd_mode mode = vtd_mode_of(unit->vtd.ecap, unit->before.rtaddr);
     unit->status = DAM_UNIT_PLANNED;
-    unit->ttm = known ? ttm : VTD_TTM_LEGACY;
-    unit->vtd.scalable = unit->ttm == VTD_TTM_SCALABLE;
-    if (known)
+    unit->vtd.scalable = mode == VTD_MODE_SCALABLE;
+    unit->ttm = unit->vtd.scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY;
+    if (mode == VTD_MODE_LEGACY || mode == VTD_MODE_SCALABLE)
         return;
-    unit->no_root = !has_scalable && !extended && !aborts;
+    unit->no_root = mode == VTD_MODE_IMPOSSIBLE;
     if (!unit->no_root)
         unit->status = DAM_UNIT_UNSUPPORTED;
     takeover_report(t,
-                    aborts          ? DAM_F_UNIT_ABORTS
-                    : unit->no_root ? DAM_F_ROOT_MODE
-                                    : DAM_F_UNIT_MODE,
+                    mode == VTD_MODE_ABORT ? DAM_F_UNIT_ABORTS
+                    : unit->no_root        ? DAM_F_ROOT_MODE
+                                           : DAM_F_UNIT_MODE,
                     unit, NULL, unit->vtd.base.v + VTD_RTADDR_REG, unit->before.rtaddr);
 }
 

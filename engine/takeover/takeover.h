@@ -7,6 +7,7 @@
 #include <cofferdam/takeover.h>
 
 #include "base/finding.h"
+#include "iommu/vtd/lookup.h"
 #include "iommu/vtd/scalable.h"
 #include "iommu/vtd/tables.h"
 #include "iommu/vtd/unit.h"

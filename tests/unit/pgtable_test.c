@@ -24,6 +24,7 @@
 
 struct world {
     uint64_t old[OLD_PAGES][PT_ENTRIES];
+    bool absent[OLD_PAGES]; // not held
     uint64_t *pool_pages;
     struct dam_ops ops;
     struct dam_range storage[4];
@@ -42,6 +43,8 @@ static dam_err read_old(void *ctx, dam_pa pa, void *buf, size_t len)
 {
     struct world *w = ctx;
     assert_in_range(pa.v, OLD_BASE, OLD_BASE + sizeof(w->old) - len);
+    if (w->absent[(pa.v - OLD_BASE) / DAM_PAGE_SIZE])
+        return DAM_E_ABSENT;
     memcpy(buf, (uint8_t *)w->old + (pa.v - OLD_BASE), len);
     return DAM_OK;
 }
@@ -511,9 +514,77 @@ static void pool_exhaustion_is_told(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+// What a walk over memory with holes met.
+struct met {
+    unsigned leaves, absent, roots;
+    uint64_t iova; // of the last part that is not known
+};
+
+static dam_err met_leaves(void *ctx, const struct pt_table *t, const struct pt_scan *scan, bool *each)
+{
+    (void)t;
+    (void)each;
+    ((struct met *)ctx)->leaves += scan->readable;
+    return DAM_OK;
+}
+
+static dam_err met_leaf(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e)
+{
+    (void)ctx, (void)t, (void)index, (void)e;
+    return DAM_E_STATE;
+}
+
+static dam_err met_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
+{
+    (void)ctx, (void)t, (void)index, (void)why;
+    return DAM_E_STATE;
+}
+
+static dam_err met_absent(void *ctx, const struct pt_table *t, unsigned index)
+{
+    struct met *met = ctx;
+    met->absent++;
+    met->roots += t == NULL;
+    met->iova = t ? t->iova + index * pt_span(t->level) : 0;
+    return DAM_OK;
+}
+
+static void walk_goes_on_past_what_is_not_held(void **state)
+{
+    struct world *w = *state;
+    *old_slot(w, 0x1000, 0, RW) = 0x5000 | RW;
+    *old_slot(w, pt_span(1) * 3, 0, RW) = 0x6000 | RW;
+    *old_slot(w, pt_span(2) * 7, 0, RW) = 0x7000 | RW;
+    struct met met = {0};
+    struct pt_visitor visitor = {
+        .ctx = &met, .leaves = met_leaves, .leaf = met_leaf, .bad = met_bad, .absent = met_absent};
+    struct pt_walk walk = {.format = &w->format,
+                           .params = &w->params,
+                           .memory = &w->old_memory,
+                           .visitor = &visitor,
+                           .watch = &w->keep_out,
+                           .buffers = w->buffers};
+    w->absent[4] = true; // the leaf table of 3 * 2 MiB: made fourth below the root
+    assert_int_equal(pt_walk(&walk, dam_pa_of(OLD_BASE)), DAM_OK);
+    assert_int_equal(met.leaves, 2);
+    assert_int_equal(met.absent, 1);
+    assert_int_equal(met.iova, pt_span(1) * 3);
+    assert_int_equal(walk.tables, w->old_used);
+    met = (struct met){0};
+    w->absent[0] = true;
+    assert_int_equal(pt_walk(&walk, dam_pa_of(OLD_BASE)), DAM_OK);
+    assert_int_equal(met.roots, 1);
+    assert_int_equal(met.leaves, 0);
+    visitor.absent = NULL;
+    assert_int_equal(pt_walk(&walk, dam_pa_of(OLD_BASE)), DAM_E_ABSENT);
+    w->absent[0] = false;
+    assert_int_equal(pt_walk(&walk, dam_pa_of(OLD_BASE)), DAM_E_ABSENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(walk_goes_on_past_what_is_not_held),
         TEST(format_decodes),
         TEST(format_encodes),
         TEST(scan_agrees_with_decode),

@@ -3,6 +3,20 @@
 
 #include "iommu/vtd/regs.h"
 
+enum vtd_mode vtd_mode_of(uint64_t ecap, uint64_t rtaddr)
+{
+    uint64_t ttm = dam_bits_get(rtaddr, VTD_RTADDR_TTM);
+    bool has_scalable = dam_bits_get(ecap, VTD_ECAP_SMTS);
+    bool extended = dam_bits_get(ecap, VTD_ECAP_ECS) && (ttm & 2); // a mode of old, with tables of its own
+    if (ttm == VTD_TTM_LEGACY)
+        return VTD_MODE_LEGACY;
+    if (ttm == VTD_TTM_SCALABLE && has_scalable)
+        return VTD_MODE_SCALABLE;
+    if (ttm == VTD_TTM_ABORT && dam_bits_get(ecap, VTD_ECAP_ADMS))
+        return VTD_MODE_ABORT;
+    return has_scalable || extended ? VTD_MODE_UNSUPPORTED : VTD_MODE_IMPOSSIBLE;
+}
+
 struct vtd_root vtd_root_decode(uint64_t half, unsigned haw)
 {
     uint64_t table = half & dam_bits_mask(VTD_ROOT_CTP);

@@ -98,6 +98,16 @@ static inline unsigned vtd_first_word(uint8_t reserved)
     return word;
 }
 
+// What RTADDR.TTM means on a unit.
+enum vtd_mode {
+    VTD_MODE_LEGACY,
+    VTD_MODE_SCALABLE,
+    VTD_MODE_ABORT,       // all DMA is refused
+    VTD_MODE_UNSUPPORTED, // not known here: the unit has modes beside the legacy one
+    VTD_MODE_IMPOSSIBLE,  // of no mode that the unit has: it runs in the only one it knows, legacy
+};
+enum vtd_mode vtd_mode_of(uint64_t ecap, uint64_t rtaddr);
+
 // haw: host address width in bits; address bits from there up are reserved.
 static inline bool vtd_beyond(uint64_t addr, unsigned haw)
 {
