@@ -64,7 +64,7 @@ void text_print(enum text_mark mark, const char *format, ...)
 
 const char *text_size(uint64_t bytes, char out[TEXT_SIZE])
 {
-    static const char units[][4] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     unsigned unit = 0;
     uint64_t tenths = 0;
     // Whole units until the number is small; the tenths are of the last division alone.
