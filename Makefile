@@ -41,7 +41,7 @@ TOOL_LIB := $(filter-out tool/main.c,$(TOOL))
 STAGE_PURE := $(wildcard stage/pure/*.c)
 
 , := ,
-TOOL_LIBS := -lkdumpfile -laddrxlat -ljson-c -lelf -lz -lpci
+TOOL_LIBS := -lkdumpfile -laddrxlat -lbpf -ljson-c -lelf -lz -lpci
 TEST_LIBS := -lcmocka $(TOOL_LIBS)
 
 .PHONY: all tool stage machine test tests qtests fuzz bench clean format

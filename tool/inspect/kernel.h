@@ -17,7 +17,8 @@ void kernel_close(struct kernel *kernel);
 
 // Virtual address of a symbol of the kernel proper. false: there is none.
 bool kernel_symbol(const struct kernel *kernel, const char *name, uint64_t *va);
-// Copies size bytes at a kernel virtual address. DAM_E_ABSENT: not in the dump, DAM_E_RANGE: not mapped.
+// Copies size bytes at a kernel virtual address. DAM_E_ABSENT: not in the dump, DAM_E_RANGE: not mapped,
+// or mapped to no RAM; DAM_E_BROKEN: the page tables lead nowhere; DAM_E_IO as memory_read() has it.
 DAM_MUST_CHECK dam_err kernel_read(const struct kernel *kernel, uint64_t va, void *out, size_t size);
 DAM_MUST_CHECK dam_err kernel_translate(const struct kernel *kernel, uint64_t va, dam_pa *pa);
 // Byte offset and size of a member ("a.b" goes into a structure inside). false: no such structure or member.
@@ -35,7 +36,8 @@ struct kernel_unit {
     bool scalable; // the table mode it used
     char name[16]; // "dmar0"
 };
-// *out: an array of *count, which the caller frees. TOOL_BAD_INPUT: cannot be read; the text says why.
+// *out: an array of *count, which the caller frees, in any case. TOOL_BAD_INPUT: not all could be read; the
+// text says why, and *out has the others.
 TOOL_MUST_CHECK enum tool_status kernel_units(const struct kernel *kernel, struct kernel_unit **out,
                                               size_t *count, struct tool_error *error);
 
@@ -44,13 +46,14 @@ struct kernel_function {
     uint16_t segment, rid;
     uint16_t vendor, device;
     uint32_t class_code; // 24 bits: class, subclass, programming interface
-    char driver[32];     // "" when none was bound
+    char driver[32];     // "" when none was bound; "?" when the dump does not let its name be read
 };
+// As kernel_units().
 TOOL_MUST_CHECK enum tool_status kernel_functions(const struct kernel *kernel, struct kernel_function **out,
                                                   size_t *count, struct tool_error *error);
 
-// The memory reserved for the capture kernel (crashk_res, crashk_low_res): at most two ranges; *count may be
-// 0.
+// The memory reserved for the capture kernel (crashk_low_res, crashk_res): at most two ranges; *count may be
+// 0. TOOL_BAD_INPUT as kernel_units().
 TOOL_MUST_CHECK enum tool_status kernel_crash_region(const struct kernel *kernel, struct dam_range out[2],
                                                      size_t *count, struct tool_error *error);
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// What the files of kernel.h share. Nothing else includes this.
+#ifndef TOOL_INSPECT_KERNEL_PARTS_H
+#define TOOL_INSPECT_KERNEL_PARTS_H
+
+#include "inspect/kernel.h"
+
+struct btf; // libbpf
+
+// How kernel virtual addresses become physical ones: the CPU's own page tables.
+struct kernel_paging {
+    dam_pa root;
+    unsigned levels;   // 4 or 5
+    uint64_t sme_mask; // a bit of every entry that is no part of the address
+};
+
+#define KALLSYMS_TOKENS 256u
+
+// The kernel's own symbol table, in the compressed form that it has in memory.
+struct kernel_symbols {
+    uint8_t *names; // each: its length in tokens (one byte, or two), then that many tokens
+    size_t names_size;
+    char *tokens; // all of them, each ended by NUL
+    uint16_t token[KALLSYMS_TOKENS];
+    uint32_t count;
+    uint64_t table; // virtual address of the offsets, or of the addresses
+    enum kernel_symbols_form {
+        KALLSYMS_PERCPU,   // negative offsets from the base; others are the values themselves
+        KALLSYMS_RELATIVE, // offsets from the base
+        KALLSYMS_ABSOLUTE, // 64-bit addresses
+    } form;
+    uint64_t base;
+};
+
+struct kernel {
+    struct memory *memory;
+    const char *info; // VMCOREINFO
+    size_t info_size;
+    char *info_copy; // of what was found in memory itself; else NULL
+    struct kernel_paging paging;
+    struct kernel_symbols symbols;
+    struct btf *btf;
+};
+
+// ---- kernel_info.c ---------------------------------------------------------------------------------------
+// A number behind "key=" at the beginning of a line; base 10 (may have a sign) or 16. false: there is no such
+// line, or no number in it.
+bool info_number(const struct kernel *kernel, const char *key, int base, uint64_t *value);
+// "SYMBOL(name)".
+bool info_symbol(const struct kernel *kernel, const char *name, uint64_t *va);
+// Fills in kernel->info: from the dump's notes, else from the page of memory where the kernel keeps it.
+TOOL_MUST_CHECK enum tool_status info_find(struct kernel *kernel, struct tool_error *error);
+
+// ---- kernel_paging.c -------------------------------------------------------------------------------------
+TOOL_MUST_CHECK enum tool_status paging_open(struct kernel *kernel, struct tool_error *error);
+// Copies as much of size bytes at va as can be read, up to the first page that cannot; returns how much.
+size_t kernel_read_some(const struct kernel *kernel, uint64_t va, void *out, size_t size, dam_err *why);
+// Fails with "the dump does not hold WHAT (at ...)" or whatever err says. Returns TOOL_BAD_INPUT.
+enum tool_status kernel_unreadable(const struct kernel *kernel, struct tool_error *error, dam_err err,
+                                   const char *what, uint64_t va);
+
+// ---- kernel_kallsyms.c, kernel_btf.c
+// -----------------------------------------------------------------------
+TOOL_MUST_CHECK enum tool_status symbols_open(struct kernel *kernel, struct tool_error *error);
+void symbols_close(struct kernel_symbols *symbols);
+TOOL_MUST_CHECK enum tool_status btf_open(struct kernel *kernel, struct tool_error *error);
+void btf_close(struct kernel *kernel);
+
+// ---- kernel_list.c ---------------------------------------------------------------------------------------
+// A member that is looked up once and read often.
+struct kernel_field {
+    const char *structure, *member;
+    uint32_t offset, size;
+};
+// Fills in offsets and sizes. TOOL_BAD_INPUT: one is not there.
+TOOL_MUST_CHECK enum tool_status fields_find(const struct kernel *kernel, struct kernel_field *fields,
+                                             size_t count, struct tool_error *error);
+// Reads a number of 1, 2, 4 or 8 bytes out of the structure at va.
+TOOL_MUST_CHECK enum tool_status field_read(const struct kernel *kernel, const struct kernel_field *field,
+                                            uint64_t va, uint64_t *value, struct tool_error *error);
+TOOL_MUST_CHECK enum tool_status symbol_find(const struct kernel *kernel, const char *name, uint64_t *va,
+                                             struct tool_error *error);
+
+// A walk along a list of the kernel's (struct list_head), which ends whatever the pointers say.
+struct kernel_list {
+    const struct kernel *kernel;
+    const char *what; // for errors
+    uint64_t head, at;
+    uint64_t mark; // a node passed earlier: met again, the list runs in a circle
+    uint32_t steps, next_mark, limit;
+};
+// limit: nodes; at most 2^30.
+void list_begin(const struct kernel *kernel, const char *what, uint64_t head, uint32_t limit,
+                struct kernel_list *list);
+// The next node; false: the list is at its end (*status is TOOL_OK), or *status says why it cannot be
+// followed.
+bool list_next(struct kernel_list *list, uint64_t *node, enum tool_status *status, struct tool_error *error);
+
+// An array that grows up to a limit.
+struct kernel_array {
+    void *at;
+    size_t count, capacity;
+};
+// Room for one more element of `size` bytes, zeroed, or NULL.
+void *array_add(struct kernel_array *array, size_t size);
+
+// What can be read is read although something else cannot. The error that is reported is the first one: when
+// `status`, until now, is TOOL_OK, `next` and its text become it.
+enum tool_status first_error(enum tool_status status, enum tool_status next, const struct tool_error *text,
+                             struct tool_error *error);
+
+// Copies the string at va, up to size - 1 bytes; false: it cannot be read.
+bool kernel_string(const struct kernel *kernel, uint64_t va, char *out, size_t size);
+
+#endif
