@@ -195,7 +195,7 @@ static void test_symbols(void **state)
 {
     char big[300];
     (void)state;
-    for (int form = FAKE_PERCPU; form <= FAKE_ABSOLUTE; form++) {
+    for (enum fake_kallsyms form = FAKE_PERCPU; form <= FAKE_ABSOLUTE; form++) {
         uint64_t va = 0;
         opens(&(struct fake_linux_options){.kallsyms = form});
         assert_true(kernel_symbol(kernel, "dmar_drhd_units", &va));
