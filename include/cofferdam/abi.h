@@ -150,7 +150,7 @@ struct dam_note_summary {
     uint64_t pool_start;     // physical address
     uint64_t pool_size;      // bytes
     uint64_t pool_used;      // bytes, at the time the note was written
-    uint64_t scratch_page;   // physical address, 0 when no requester is scratched
+    uint64_t scratch_page;   // physical address, 0 when none was made
     uint64_t image_start;    // physical address where the wrapped image was loaded
     uint32_t unit_total;
     uint32_t requester_total;

@@ -53,11 +53,11 @@ def _tables(record: Record, root: tuple[int, bool] | None, rules: Rules) -> Tabl
 
 
 def _planted_tables(record: Record, rules: Rules) -> Tables:
-    """Returns the tables that the root pointer's register names; empty ones where it names none."""
+    """Returns the tables that the root pointer's register names; where it names none, all of them are broken."""
     rtaddr = record.planted.rtaddr
     scalable = bool(rtaddr >> 10 & 1)
     if rtaddr >> 11 & 1 or (scalable and not rules.ecap >> 43 & 1) or not rules.known(rtaddr & ADDRESS):
-        return Tables(lambda address, length: None, rtaddr & ADDRESS)
+        return Tables(lambda address, length: None, rtaddr & ADDRESS, rules=Rules(known=lambda address: False))
     return Tables(record.before.read, rtaddr & ADDRESS, scalable, rules)
 
 
@@ -227,8 +227,10 @@ def _disagreements(view: View, note: dict) -> list[str]:
             ("root table after", after & ADDRESS, view.new.root),
             ("policy", note["summary"]["policy"], view.terms.policy),
             ("requesters", sum("others" not in r["flags"] for r in note["requesters"]), len(view.old.contexts)),
-            ("hidden", "iommu-hidden" in note["summary"]["flag_names"], bool(view.terms.window)),
-            ("scratch page", int(note["summary"]["scratch_page"] or "0", 16), view.scratch or 0)]
+            ("hidden", "iommu-hidden" in note["summary"]["flag_names"], bool(view.terms.window))]
+    # Where broken requesters would be scratched the page is made beforehand, and nobody may lead there.
+    if view.scratch or view.terms.broken != "scratch":
+        seen.append(("scratch page", int(note["summary"]["scratch_page"] or "0", 16), view.scratch or 0))
     for what, said, is_so in seen:
         if said != is_so:
             out.append(f"{what}: the note says {said}, seen from outside {is_so}")

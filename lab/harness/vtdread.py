@@ -96,6 +96,9 @@ class Tables:
     _reads: int = 0
 
     def __post_init__(self) -> None:
+        if not self.rules.known(self.root):
+            self.broken_halves = set(range(512))
+            return
         words = self._words(self.root)
         for bus in range(256):
             low, high = words[2 * bus : 2 * bus + 2]

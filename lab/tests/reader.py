@@ -68,6 +68,8 @@ def test_refusals():
     check("a root entry with reserved bits", Tables(memory.read, 0x1000).broken_halves, {0, 1})
     memory.put(0x1000, 0, POOL[0] | 1)
     check("a root entry to where no table may lie", Tables(memory.read, 0x1000, rules=inside).broken_halves, {0, 1})
+    nowhere = Tables(memory.read, POOL[0], rules=inside)
+    check("a root table where none may lie", (len(nowhere.broken_halves), nowhere.contexts), (512, {}))
 
 
 def test_scalable():
