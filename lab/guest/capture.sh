@@ -1,7 +1,8 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
 # shellcheck shell=dash
-# The capture kernel's init: write /proc/vmcore, flattened, to the raw dump disk, say how it went, power off.
+# The capture kernel's init: write /proc/vmcore to the raw dump disk, filtered and flattened, or as it is (lab.whole), say how
+# it went, power off.
 /bin/busybox mkdir -p /proc /sys /dev /tmp /sbin /usr/bin
 /bin/busybox --install -s /bin
 mount -t proc none /proc
@@ -31,6 +32,12 @@ if grep -q lab.ordinary /proc/cmdline; then # started by an ordinary kexec: ther
 fi
 [ -e /proc/vmcore ] || say "no /proc/vmcore"
 say "dump begins"
+if grep -q lab.whole /proc/cmdline; then
+  dd if=/proc/vmcore of="$disk" bs=1M conv=fsync 2>/tmp/err
+  say "dump ends $?"
+  sleep 10
+  poweroff -f
+fi
 makedumpfile -F -l -d 31 /proc/vmcore 2>/tmp/dump.log >"$disk"
 rc=$?
 sync

@@ -21,6 +21,7 @@ PRIMARY_MODULES = {
     "e1000e": ["e1000e"],
     "ats": ["virtio-pci", "virtio-net"],
     "nvme": ["nvme"],
+    "vmcoreinfo": ["qemu_fw_cfg"],
     "uhci": ["uhci-hcd", "usbhid", "hid-generic", "evdev"],
     "ehci": ["ehci-pci", "usbhid", "hid-generic", "evdev"],
 }

@@ -102,11 +102,11 @@ def _chosen(known: dict[str, Scenario], names: list[str], group: str | None) -> 
     return chosen
 
 
-def _enough_room() -> None:
+def _enough_room(gib: int = 3) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(BUILD).free
-    if free < 3 << 30:
-        raise LabError(f"{BUILD}: {free >> 20} MiB free, a run needs up to 3 GiB")
+    if free < gib << 30:
+        raise LabError(f"{BUILD}: {free >> 20} MiB free, a run needs up to {gib} GiB")
 
 
 def _list(known: dict[str, Scenario]) -> None:
@@ -144,7 +144,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="lab/run", description=about)
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
     parser.add_argument("--list", action="store_true", help="print every scenario")
-    parser.add_argument("--set", dest="group", choices=("check", "full", "demo", "broken", "modes", "rule"), help="run the scenarios of a set")
+    parser.add_argument("--set", dest="group", choices=("check", "full", "demo", "broken", "modes", "rule", "inspect"), help="run the scenarios of a set")
     parser.add_argument("--table", action="store_true", help="write docs/results.md and docs/states.md from the results kept so far")
     parser.add_argument("--demo", action="store_true", help="run the set demo and print it side by side")
     parser.add_argument("--without", action="store_true", help="leave Cofferdam out of the named runs, to compare")

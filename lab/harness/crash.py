@@ -152,6 +152,8 @@ def _capture_line(scenario: Scenario) -> str:
         line += " lab.ordinary"
     if scenario.disk == "nvme":
         line += " lab.nvme"
+    if scenario.dump == "whole":
+        line += " lab.whole"
     if scenario.cofferdam and scenario.broken != "block":
         line += f" cofferdam.broken={scenario.broken}"
     return line
@@ -201,8 +203,9 @@ def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
 class Crash:
     """Follows one machine along its serial line."""
 
-    def __init__(self, scenario: Scenario, folder: Path, argv: list[str], progress):
-        self.scenario, self.argv, self.progress = scenario, argv, progress
+    def __init__(self, scenario: Scenario, folder: Path, argv: list[str], progress, at_hand_over=None):
+        """at_hand_over(machine) is called with the machine held at the hand-over, once its picture is taken."""
+        self.scenario, self.argv, self.progress, self.at_hand_over = scenario, argv, progress, at_hand_over
         self.record = Record(folder)
         self.serial: SerialReader | None = None
         self.guard: StormGuard | None = None
@@ -363,6 +366,8 @@ class Crash:
         machine.hold(self.scenario.pause)
         copy = machine.memory.copy()
         if self.record.before is None:
+            if self.at_hand_over:
+                self.at_hand_over(machine)
             machine.let_go(self.scenario.pause)
         self.record.paused.append((start, time.time()))
         return copy

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Is the dump complete, and does it hold what it must? Works on the raw disk the capture kernel wrote."""
 import json
+import os
 import subprocess
 from pathlib import Path
 
+from . import elfcore
 from .packages import command
 from .paths import TOOL, LabError
 
@@ -17,6 +19,13 @@ def make_disk(path: Path) -> None:
         file.truncate(DISK_BYTES)
 
 
+def _take_whole(disk: Path, out: Path) -> None:
+    """Copies /proc/vmcore from the disk; what is zero takes no room."""
+    length = elfcore.end_of(disk)
+    command(["cp", "--sparse=always", str(disk), str(out)], "copying the dump", timeout=120)
+    os.truncate(out, length)
+
+
 def _reassemble(disk: Path, out: Path) -> None:
     """Turns makedumpfile's flattened stream back into a dump file."""
     out.unlink(missing_ok=True)
@@ -27,7 +36,7 @@ def _reassemble(disk: Path, out: Path) -> None:
         raise LabError(f"makedumpfile -R ended with status {done.returncode}")
 
 
-def examine(disk: Path, folder: Path, guest_status: int | None) -> dict:
+def examine(disk: Path, folder: Path, guest_status: int | None, whole: bool = False) -> dict:
     """Returns dump_* results and the note; never raises: what is missing is false, why is in dump_problem.
 
     guest_status is makedumpfile's exit status inside the guest, None when it never ended.
@@ -41,7 +50,7 @@ def examine(disk: Path, folder: Path, guest_status: int | None) -> dict:
         return out
     dump, dmesg = folder / "dump", folder / "dmesg.txt"
     try:
-        _reassemble(disk, dump)
+        (_take_whole if whole else _reassemble)(disk, dump)
         out["dump_bytes"] = dump.stat().st_size
         dmesg.unlink(missing_ok=True)
         command(["makedumpfile", "--dump-dmesg", str(dump), str(dmesg)], "reading the log in the dump", timeout=120)

@@ -284,6 +284,6 @@ def figures(scenario: Scenario, record: Record) -> dict:
     if record.planted:
         out["planted"] = [f"0x{a:x}: 0x{old:x} became 0x{new:x}" for a, old, new in record.planted.changes[:8]]
         out["planted"] += [f"register 0x{at:x}: 0x{value:x}" for at, value in record.planted.registers]
-    out.update(dump.examine(record.folder / "disk", record.folder, record.guest_status))
+    out.update(dump.examine(record.folder / "disk", record.folder, record.guest_status, scenario.dump == "whole"))
     out.update(_note_figures(view, out["note"]))
     return out

@@ -90,6 +90,24 @@ def unpacked(package: str) -> Path:
     return target
 
 
+def file_of(package: str, path: str) -> Path:
+    """Returns one file of a package too large to unpack whole, fetching it through apt the first time."""
+    name, suite = _split(package)
+    target = CACHE / (f"deb-{suite}" if suite else "deb") / name
+    out = target / Path(path).name
+    if not out.exists():
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        command(["apt-get", *_options(suite), "-q", "download", name], f"fetching {package}", timeout=1800, cwd=target)
+        deb = next(target.glob("*.deb"))
+        part = out.with_suffix(".part")
+        line = 'dpkg-deb --fsys-tarfile "$1" | tar -x -O "./$2" >"$3"'
+        command(["bash", "-o", "pipefail", "-c", line, "bash", str(deb), path, str(part)], f"unpacking {package}")
+        deb.unlink()
+        part.rename(out)
+    return out
+
+
 def newest_image(metapackage: str) -> str:
     """Returns the image package that Debian's metapackage points at today; asks apt only once."""
     name, suite = _split(metapackage)

@@ -31,6 +31,7 @@ DEVICES = {
             "-device", "virtio-net-pci,bus=ats,netdev=n2,ats=on,iommu_platform=on,disable-legacy=on,romfile="],
     "nvme": ["-drive", "if=none,id=nv0,format=raw,file={nvme},cache=unsafe,throttling.bps-read=20000",
              "-device", "nvme,drive=nv0,serial=lab"],
+    "vmcoreinfo": ["-device", "vmcoreinfo"],  # lets QEMU's own dumps carry the kernel's VMCOREINFO
     "uhci": ["-device", "piix3-usb-uhci,id=uhci", "-device", "usb-tablet,bus=uhci.0"],
     "ehci": ["-device", "usb-ehci,id=ehci", "-device", "usb-mouse,bus=ehci.0"],
 }
@@ -72,7 +73,7 @@ class GuestMemory:
                 return
         raise LabError(f"0x{address:x} is not guest memory")
 
-    def _extents(self) -> list[tuple[int, int]]:
+    def extents(self) -> list[tuple[int, int]]:
         """Returns the (start, end) file ranges that hold data: untouched guest memory stays untouched."""
         found, at = [], 0
         while at < self.size:
@@ -94,7 +95,7 @@ class GuestMemory:
     def copy(self) -> "GuestMemory":
         """Returns a private copy of what the guest has touched. The machine must be paused."""
         twin = GuestMemory(self.size)
-        for start, end in self._extents():
+        for start, end in self.extents():
             for at in range(start, end, CHUNK):
                 os.pwrite(twin.fd, os.pread(self.fd, min(CHUNK, end - at), at), at)
         return twin

@@ -19,6 +19,7 @@ CHOICES = {
     "la57": (True, False),
     "cofferdam": (True, False),
     "way": ("crash", "ordinary"),
+    "dump": ("filtered", "whole"),
     "disk": ("direct", "iommu", "nvme"),
     "window": (True, False),
     "raised": (True, False),
@@ -57,6 +58,7 @@ class Scenario:
     raised: bool
     way: str
     disk: str
+    dump: str
     plant: str
     wrap: str
     dma_seconds: float
