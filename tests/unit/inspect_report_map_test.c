@@ -35,13 +35,14 @@ static void check_entries(const struct map *map, const struct map_tree *tree, co
     assert_true(tree->detailed);
     size_t entry = tree->first_entry;
     for (size_t c = 0; c < map->cell_count; c++) {
-        uint64_t r = 0, w = 0, runs = 0;
+        uint64_t r = 0, w = 0, read_only = 0, runs = 0;
         uint8_t before = 0;
         const struct map_entry *e = &map->entries[entry];
         for (uint64_t page = map->cells[c].start; page < map->cells[c].start + map->cell_size; page++) {
             uint8_t now = page < PAGES && ram[page] ? rights[page] : 0;
             r += now & MAP_READ ? 1 : 0;
             w += now & MAP_WRITE ? 1 : 0;
+            read_only += now == MAP_READ;
             if (now != 0 && now != before)
                 runs++;
             if (now != 0 && map->run_limit > 0) {
@@ -59,6 +60,7 @@ static void check_entries(const struct map *map, const struct map_tree *tree, co
         assert_int_equal(e->cell, c);
         assert_int_equal(e->read, r);
         assert_int_equal(e->write, w);
+        assert_int_equal(e->read_only, read_only);
         assert_int_equal(e->all_runs, runs);
         assert_int_equal(e->runs, runs < map->run_limit ? runs : map->run_limit);
         entry++;
@@ -145,8 +147,13 @@ static void as_a_naive_one_counts(void **state)
         assert_int_equal(map.granule, 1);
         assert_true(map.cell_count <= MAP_CELLS);
         struct map_tree trees[TREES];
+        struct map_tree marks;
+        map_begin(&map);
+        map_add(&map, 600 * PAGE, 150 * PAGE, true, true);
+        map_end(&map, 0, &marks);
+        assert_int_equal(marks.marked_write, 0);
         for (unsigned t = 0; t < TREES; t++) {
-            naive->requesters[t] = next_random(8) == 0 ? 0 : 1 + next_random(2);
+            naive->requesters[t] = 1 + next_random(2);
             if (t == 3 && next_random(3) == 0) {
                 naive->everything[t] = true;
                 map_everything(&map, naive->requesters[t], &trees[t]);
@@ -171,6 +178,14 @@ static void as_a_naive_one_counts(void **state)
             assert_int_equal(read, want_read);
             assert_int_equal(write, want_write);
             map_end(&map, naive->requesters[t], &trees[t]);
+            want_read = want_write = 0;
+            for (unsigned page = 600; page < 750; page++)
+                if (naive->ram[page]) {
+                    want_read += naive->rights[t][page] & MAP_READ ? 1 : 0;
+                    want_write += naive->rights[t][page] & MAP_WRITE ? 1 : 0;
+                }
+            assert_int_equal(trees[t].marked_read, want_read);
+            assert_int_equal(trees[t].marked_write, want_write);
         }
         map_classify(&map);
         for (unsigned t = 0; t < TREES; t++)

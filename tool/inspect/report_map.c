@@ -85,9 +85,10 @@ static dam_err make_bits(struct map *map)
     bits->any_read = calloc(words, 8);
     bits->any_write = calloc(words, 8);
     bits->several = calloc(words, 8);
+    bits->marks = calloc(words, 8);
     bits->touched = calloc(map->cell_count, sizeof *bits->touched);
     if (outside == NULL || bits->read == NULL || bits->write == NULL || bits->any_read == NULL ||
-        bits->any_write == NULL || bits->several == NULL || bits->touched == NULL)
+        bits->any_write == NULL || bits->several == NULL || bits->marks == NULL || bits->touched == NULL)
         return DAM_E_NOMEM;
     dam_ranges_init(&bits->out_r, outside, MAP_OUTSIDE);
     dam_ranges_init(&bits->out_w, outside + MAP_OUTSIDE, MAP_OUTSIDE);
@@ -127,6 +128,7 @@ void map_free(struct map *map)
         free(map->bits->any_read);
         free(map->bits->any_write);
         free(map->bits->several);
+        free(map->bits->marks);
         free(map->bits->touched);
         free(map->bits->out_r.at);
         free(map->bits);

@@ -9,7 +9,7 @@
 
 #define MAP_CELLS        2048u        // at most
 #define MAP_GRANULES     (1ull << 28) // bits of a bitmap at most: 1 TiB in pages
-#define MAP_ENTRIES      400000u      // of all trees together
+#define MAP_ENTRIES      200000u      // of all trees together
 #define MAP_RUNS         200000u      // of all entries together
 #define MAP_OUTSIDE      1024u        // ranges outside the map, of one tree
 #define MAP_OUTSIDE_RUNS 16384u       // of all trees
@@ -34,6 +34,7 @@ struct map_entry {
     uint64_t first_run;
     uint64_t all_runs; // that there were
     uint64_t read, write;
+    uint64_t read_only; // of read
 };
 
 struct map_run {
@@ -46,7 +47,8 @@ struct map_tree {
     bool detailed;   // entries tell all of it; false: the limit was reached, only the sums are right
     bool outside_cut;
     size_t first_entry, entries;
-    uint64_t read, write; // distinct pages of the map
+    uint64_t read, write;               // distinct pages of the map
+    uint64_t marked_read, marked_write; // of these, pages that are marked
     // Mappings that lead outside the map, merged: runs of these numbers.
     size_t first_outside, outside;
 };
@@ -79,7 +81,8 @@ void map_begin(struct map *map);
 void map_add(struct map *map, uint64_t addr, uint64_t size, bool r, bool w);
 // Between map_add() and map_end(): pages of [range) that the tree can read and write.
 void map_count(const struct map *map, const struct dam_range *range, uint64_t *read, uint64_t *write);
-// requesters: how many have this tree. 0: it counts for nobody, as the tree of tables does.
+// requesters: how many have this tree. 0: it counts for nobody; what it writes is marked instead, and what
+// the trees behind it can do there is counted.
 void map_end(struct map *map, uint32_t requesters, struct map_tree *out);
 // The tree that maps everything to itself.
 void map_everything(struct map *map, uint32_t requesters, struct map_tree *out);

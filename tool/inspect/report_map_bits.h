@@ -8,6 +8,7 @@
 struct map_bits {
     uint64_t *read, *write;         // of the tree that is being added
     uint64_t *any_read, *any_write; // of all trees
+    uint64_t *marks;
     uint64_t *several;              // written by more than one requester
     bool *touched;                  // cells that the tree has bits in
     size_t words;                   // of a cell

@@ -4,6 +4,11 @@
 
 #include "inspect/report_map_bits.h"
 
+static uint64_t ones(uint64_t word)
+{
+    return (uint64_t)__builtin_popcountll(word);
+}
+
 // ---- the end of a tree ------------------------------------------------------------------------------------
 // Too many runs: each entry keeps half as many at most.
 static void shorten_runs(struct map *map)
@@ -75,29 +80,44 @@ static uint64_t pages_of_bits(const struct map *map, uint64_t bits, const struct
     return pages < cell->ram ? pages : cell->ram;
 }
 
-// Counts what the tree has in a cell, adds it to the sums, and wipes it.
-static void end_cell(struct map *map, size_t cell, uint32_t requesters, struct map_tree *out)
+// Adds a tree's bits of one cell to the sums.
+static void sum_up(struct map_bits *bits, size_t base, uint32_t requesters)
 {
-    struct map_bits *bits = map->bits;
-    size_t base = cell * bits->words;
-    uint64_t read = 0, write = 0;
     for (size_t i = base; i < base + bits->words; i++) {
-        read += (uint64_t)__builtin_popcountll(bits->read[i]);
-        write += (uint64_t)__builtin_popcountll(bits->write[i]);
-        if (requesters == 0)
+        if (requesters == 0) {
+            bits->marks[i] |= bits->write[i];
             continue;
+        }
         bits->any_read[i] |= bits->read[i];
         bits->several[i] |= bits->write[i] & (requesters > 1 ? ~0ull : bits->any_write[i]);
         bits->any_write[i] |= bits->write[i];
     }
-    read = pages_of_bits(map, read, &map->cells[cell]);
-    write = pages_of_bits(map, write, &map->cells[cell]);
-    out->read += read;
-    out->write += write;
+}
+
+// Counts what the tree has in a cell, adds it to the sums, and wipes it.
+static void end_cell(struct map *map, size_t cell, uint32_t requesters, struct map_tree *out)
+{
+    struct map_bits *bits = map->bits;
+    const struct map_cell *c = &map->cells[cell];
+    size_t base = cell * bits->words;
+    uint64_t read = 0, write = 0, read_only = 0;
+    for (size_t i = base; i < base + bits->words; i++) {
+        read += ones(bits->read[i]);
+        write += ones(bits->write[i]);
+        read_only += ones(bits->read[i] & ~bits->write[i]);
+        out->marked_read += ones(bits->read[i] & bits->marks[i]) * map->granule;
+        out->marked_write += ones(bits->write[i] & bits->marks[i]) * map->granule;
+    }
+    sum_up(bits, base, requesters);
+    out->read += pages_of_bits(map, read, c);
+    out->write += pages_of_bits(map, write, c);
     if (map->entry_count < MAP_ENTRIES) {
         struct map_entry *e = &map->entries[map->entry_count++];
-        *e = (struct map_entry){
-            .cell = (uint32_t)cell, .first_run = map->run_count, .read = read, .write = write};
+        *e = (struct map_entry){.cell = (uint32_t)cell,
+                                .first_run = map->run_count,
+                                .read = pages_of_bits(map, read, c),
+                                .write = pages_of_bits(map, write, c),
+                                .read_only = pages_of_bits(map, read_only, c)};
         add_runs(map, e);
     } else {
         out->detailed = false;
@@ -165,9 +185,9 @@ void map_classify(struct map *map)
         struct map_cell *c = &map->cells[cell];
         uint64_t read = 0, any = 0, several = 0;
         for (size_t i = cell * bits->words; i < (cell + 1) * bits->words; i++) {
-            read += (uint64_t)__builtin_popcountll(bits->any_read[i] & ~bits->any_write[i]);
-            any += (uint64_t)__builtin_popcountll(bits->any_write[i]);
-            several += (uint64_t)__builtin_popcountll(bits->several[i]);
+            read += ones(bits->any_read[i] & ~bits->any_write[i]);
+            any += ones(bits->any_write[i]);
+            several += ones(bits->several[i]);
         }
         any = pages_of_bits(map, any, c);
         if (map->everything > 0) {
