@@ -153,7 +153,7 @@ static void test_info_missing(void **state)
     }
     build(NULL);
     l.provider.vmcoreinfo = NULL;
-    refused("no VMCOREINFO");
+    refused("no VMCOREINFO, and its memory holds none");
     build(NULL);
     l.provider.vmcoreinfo_size = 0;
     refused("swapper_pg_dir");
@@ -188,6 +188,27 @@ static void test_info_wrong(void **state)
     build(NULL);
     fake_linux_tell(&l, "SYMBOL(_stext)", "ffffffff81000001");
     refused("VMCOREINFO 0xffffffff81000001");
+}
+
+// Pictures of memory have no notes; the page that the kernel keeps the text in is in them.
+static void test_info_searched(void **state)
+{
+    uint64_t va;
+    (void)state;
+    build(NULL);
+    l.provider.vmcoreinfo = NULL;
+    uint8_t *page = l.ram + FAKE_LINUX_BYTES - 4096, *earlier = page - 4096;
+    memcpy(page, l.info, strlen(l.info));
+    assert_int_equal(enter(), TOOL_OK);
+    assert_true(kernel_symbol(kernel, "crashk_res", &va));
+    memset(earlier, 'x', 4096); // no end, and leads nowhere
+    memcpy(earlier, "OSRELEASE=", 10);
+    assert_int_equal(enter(), TOOL_OK);
+    memset(page, 0, 4096);
+    refused("VMCOREINFO was found in memory, but:");
+    memcpy(page + 8, l.info, strlen(l.info)); // not at its beginning
+    memset(earlier, 0, 4096);
+    refused("no VMCOREINFO, and its memory holds none");
 }
 
 // ---- kallsyms
@@ -318,6 +339,7 @@ int main(void)
         cmocka_unit_test_teardown(test_paging_broken, leave_test),
         cmocka_unit_test_teardown(test_info_missing, leave_test),
         cmocka_unit_test_teardown(test_info_wrong, leave_test),
+        cmocka_unit_test_teardown(test_info_searched, leave_test),
         cmocka_unit_test_teardown(test_symbols, leave_test),
         cmocka_unit_test_teardown(test_symbols_broken, leave_test),
         cmocka_unit_test_teardown(test_members, leave_test),

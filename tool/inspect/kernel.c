@@ -3,22 +3,32 @@
 #include "inspect/kernel.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "inspect/kernel_parts.h"
 
-enum tool_status kernel_open(struct memory *memory, struct kernel **out, struct tool_error *error)
+#define MAX_TRIES 64u // pages that begin as VMCOREINFO does
+
+// Opens the kernel that info[0..size) tells of.
+static enum tool_status open_one(struct memory *memory, const char *info, size_t size, struct kernel **out,
+                                 struct tool_error *error)
 {
     static enum tool_status (*const steps[])(struct kernel *, struct tool_error *) = {
-        info_find,
         paging_open,
         symbols_open,
         btf_open,
     };
     *out = NULL;
     struct kernel *k = calloc(1, sizeof *k);
-    if (k == NULL)
+    if (k != NULL)
+        k->info = malloc(size + 1);
+    if (k == NULL || k->info == NULL) {
+        free(k);
         return tool_fail(error, TOOL_SYSTEM, "out of memory");
+    }
     k->memory = memory;
+    k->info_size = size;
+    memcpy(k->info, info, size);
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         enum tool_status status = steps[i](k, error);
         if (status != TOOL_OK) {
@@ -30,13 +40,54 @@ enum tool_status kernel_open(struct memory *memory, struct kernel **out, struct 
     return TOOL_OK;
 }
 
+// Memory may hold more than one: a capture kernel, or the one before the last boot. The kernel that died is
+// the one that has memory reserved for a capture kernel; else the first one that lets us in.
+static enum tool_status open_found(struct memory *memory, struct kernel **out, struct tool_error *error)
+{
+    char page[DAM_PAGE_SIZE];
+    uint64_t from = 0;
+    enum tool_status status =
+        tool_fail(error, TOOL_BAD_INPUT, "the dump carries no VMCOREINFO, and its memory holds none");
+    for (unsigned tried = 0; tried < MAX_TRIES && info_search(memory, &from, page); tried++) {
+        struct kernel *k;
+        struct tool_error one;
+        struct dam_range crash[2];
+        size_t crash_count = 0;
+        enum tool_status opened = open_one(memory, page, strnlen(page, sizeof page), &k, &one);
+        if (opened != TOOL_OK) {
+            if (*out == NULL)
+                status = tool_fail(error, opened, "VMCOREINFO was found in memory, but: %s", one.text);
+            continue;
+        }
+        bool reserved = kernel_crash_region(k, crash, &crash_count, &one) == TOOL_OK && crash_count > 0;
+        if (*out != NULL && !reserved) {
+            kernel_close(k);
+            continue;
+        }
+        kernel_close(*out);
+        *out = k;
+        status = TOOL_OK;
+        if (reserved)
+            break;
+    }
+    return status;
+}
+
+enum tool_status kernel_open(struct memory *memory, struct kernel **out, struct tool_error *error)
+{
+    size_t size;
+    const char *info = memory_vmcoreinfo(memory, &size);
+    *out = NULL;
+    return info != NULL ? open_one(memory, info, size, out, error) : open_found(memory, out, error);
+}
+
 void kernel_close(struct kernel *k)
 {
     if (k == NULL)
         return;
     btf_close(k);
     symbols_close(&k->symbols);
-    free(k->info_copy);
+    free(k->info);
     free(k);
 }
 

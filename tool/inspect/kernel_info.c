@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
-// VMCOREINFO: the text by which a kernel tells crash tools where its things are. Linux
-// Documentation/admin-guide/kdump/vmcoreinfo.rst.
+// VMCOREINFO: the text by which a kernel tells crash tools where its things are (Linux
+// Documentation/admin-guide/kdump/vmcoreinfo.rst). Dumps of Linux carry it as a note. In memory it is a page
+// of its own (kernel/crash_core.c), and pictures of memory that were taken from outside have only that.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "inspect/kernel_parts.h"
+#include "inspect/progress.h"
+
+#define PROGRESS_STEP (16u << 20)
 
 // The value of `key`: from behind its '=' to the end of the line. NULL: there is none.
 static const char *info_value(const struct kernel *k, const char *key, size_t *size)
@@ -43,10 +47,24 @@ bool info_symbol(const struct kernel *k, const char *name, uint64_t *va)
     return info_number(k, key, 16, va);
 }
 
-enum tool_status info_find(struct kernel *k, struct tool_error *error)
+bool info_search(struct memory *memory, uint64_t *from, char text[DAM_PAGE_SIZE])
 {
-    k->info = memory_vmcoreinfo(k->memory, &k->info_size);
-    if (k->info == NULL)
-        return tool_fail(error, TOOL_BAD_INPUT, "the dump carries no VMCOREINFO");
-    return TOOL_OK;
+    static const char first[] = "OSRELEASE=";
+    uint64_t start = *from, end, done = 0;
+    bool found = false;
+    progress_begin("looking for VMCOREINFO", memory_about(memory)->held);
+    for (; !found && memory_next_held(memory, &start, &end) && start < end; start = end)
+        for (uint64_t pa = start; pa < end && !found; pa += DAM_PAGE_SIZE, done += DAM_PAGE_SIZE) {
+            if (done % PROGRESS_STEP == 0)
+                progress_step(done);
+            if (progress_interrupted()) {
+                progress_end();
+                return false;
+            }
+            found = memory_read(memory, dam_pa_of(pa), text, DAM_PAGE_SIZE) == DAM_OK &&
+                    memcmp(text, first, sizeof first - 1) == 0;
+            *from = pa + DAM_PAGE_SIZE;
+        }
+    progress_end();
+    return found;
 }

@@ -34,9 +34,8 @@ struct kernel_symbols {
 
 struct kernel {
     struct memory *memory;
-    const char *info; // VMCOREINFO
+    char *info; // VMCOREINFO
     size_t info_size;
-    char *info_copy; // of what was found in memory itself; else NULL
     struct kernel_paging paging;
     struct kernel_symbols symbols;
     struct btf *btf;
@@ -48,8 +47,9 @@ struct kernel {
 bool info_number(const struct kernel *kernel, const char *key, int base, uint64_t *value);
 // "SYMBOL(name)".
 bool info_symbol(const struct kernel *kernel, const char *name, uint64_t *va);
-// Fills in kernel->info: from the dump's notes, else from the page of memory where the kernel keeps it.
-TOOL_MUST_CHECK enum tool_status info_find(struct kernel *kernel, struct tool_error *error);
+// Copies the first page at or above *from that the dump holds and that begins as VMCOREINFO does; *from is
+// then behind it. Whether it is the text of this kernel is another question.
+bool info_search(struct memory *memory, uint64_t *from, char text[DAM_PAGE_SIZE]);
 
 // ---- kernel_paging.c -------------------------------------------------------------------------------------
 TOOL_MUST_CHECK enum tool_status paging_open(struct kernel *kernel, struct tool_error *error);
