@@ -61,12 +61,22 @@ enum tool_status dump_read(const struct dump_source *source, struct dump *out, s
     return not_a_dump(start, size, error);
 }
 
+// A note that is looked for, and where it goes.
+struct wanted {
+    const char *name;
+    size_t name_size; // with its NUL, as the header counts it
+    uint32_t type;
+    size_t max;
+    uint8_t **bytes;
+    size_t *size;
+};
+
 static enum tool_status copy_note(const struct dump_source *source, uint64_t offset, uint64_t size,
-                                  uint8_t **bytes, size_t *out_size, struct tool_error *error)
+                                  const struct wanted *wanted, struct tool_error *error)
 {
-    if (size > DAM_NOTE_MAX_SIZE)
-        return tool_fail(error, TOOL_BAD_INPUT, "the note is damaged: %" PRIu64 " bytes, at most %u", size,
-                         DAM_NOTE_MAX_SIZE);
+    if (size > wanted->max)
+        return tool_fail(error, TOOL_BAD_INPUT, "the note is damaged: %" PRIu64 " bytes, at most %zu", size,
+                         wanted->max);
     uint8_t *copy = malloc(size ? size : 1);
     if (copy == NULL)
         return tool_fail(error, TOOL_SYSTEM, "no memory for a note of %" PRIu64 " bytes", size);
@@ -75,8 +85,8 @@ static enum tool_status copy_note(const struct dump_source *source, uint64_t off
         free(copy);
         return tool_fail(error, TOOL_BAD_INPUT, "the note is cut short: %zu of %" PRIu64 " bytes", got, size);
     }
-    *bytes = copy;
-    *out_size = size;
+    *wanted->bytes = copy;
+    *wanted->size = size;
     return TOOL_OK;
 }
 
@@ -85,18 +95,19 @@ static uint64_t padded(uint32_t size)
     return ((uint64_t)size + 3) & ~3ull;
 }
 
-// Whether the note header at `at` is of our note; the name is compared with its NUL.
-static bool is_ours(const struct dump_source *source, uint64_t at, const uint8_t *header)
+// Whether the note header at `at` is of the wanted note; the name is compared with its NUL.
+static bool is_wanted(const struct dump_source *source, uint64_t at, const uint8_t *header,
+                      const struct wanted *wanted)
 {
-    char name[sizeof DAM_NOTE_NAME];
-    return get_le32(header) == sizeof name && get_le32(header + 8) == DAM_NOTE_TYPE &&
-           source_read(source, at + NOTE_HEADER, name, sizeof name) == sizeof name &&
-           memcmp(name, DAM_NOTE_NAME, sizeof name) == 0;
+    char name[32];
+    return get_le32(header) == wanted->name_size && get_le32(header + 8) == wanted->type &&
+           source_read(source, at + NOTE_HEADER, name, wanted->name_size) == wanted->name_size &&
+           memcmp(name, wanted->name, wanted->name_size) == 0;
 }
 
 // Looks through one area. TOOL_NO_NOTE: not there. *budget counts notes, over all areas.
 static enum tool_status search_area(const struct dump_source *source, const struct note_area *area,
-                                    uint32_t *budget, uint8_t **bytes, size_t *size, struct tool_error *error)
+                                    uint32_t *budget, const struct wanted *wanted, struct tool_error *error)
 {
     uint64_t at = area->offset, end = area->offset + area->size;
     while (end - at >= NOTE_HEADER) {
@@ -106,12 +117,12 @@ static enum tool_status search_area(const struct dump_source *source, const stru
                              "cut short: its notes end at %" PRIu64 ", not at %" PRIu64, at, end);
         uint64_t desc = at + NOTE_HEADER + padded(get_le32(header));
         uint64_t desc_size = get_le32(header + 4);
-        if (is_ours(source, at, header)) {
+        if (is_wanted(source, at, header, wanted)) {
             if (desc_size > end - desc || desc > end)
                 return tool_fail(error, TOOL_BAD_INPUT,
                                  "the note is cut short: %" PRIu64 " bytes, the dump's notes end before",
                                  desc_size);
-            return copy_note(source, desc, desc_size, bytes, size, error);
+            return copy_note(source, desc, desc_size, wanted, error);
         }
         at = desc + padded((uint32_t)desc_size);
         if (at > end)
@@ -119,24 +130,39 @@ static enum tool_status search_area(const struct dump_source *source, const stru
         if (--*budget == 0)
             return tool_fail(error, TOOL_BAD_INPUT, "damaged: more than %u notes", MAX_NOTES);
     }
-    return tool_fail(error, TOOL_NO_NOTE, "this dump carries no note of Cofferdam's");
+    return tool_fail(error, TOOL_NO_NOTE, "this dump carries no note named %s", wanted->name);
+}
+
+static enum tool_status search(const struct dump_source *source, const struct dump *dump,
+                               const struct wanted *wanted, struct tool_error *error)
+{
+    uint32_t budget = MAX_NOTES;
+    enum tool_status status = tool_fail(error, TOOL_NO_NOTE, "this dump carries no notes at all");
+    for (size_t i = 0; i < dump->area_count; i++) {
+        status = search_area(source, &dump->areas[i], &budget, wanted, error);
+        if (status != TOOL_NO_NOTE)
+            return status;
+    }
+    return status;
+}
+
+enum tool_status dump_find_note(const struct dump_source *source, const struct dump *dump, const char *name,
+                                uint32_t type, size_t max, uint8_t **bytes, size_t *size,
+                                struct tool_error *error)
+{
+    struct wanted wanted = {name, strlen(name) + 1, type, max, bytes, size};
+    return search(source, dump, &wanted, error);
 }
 
 enum tool_status dump_note(const struct dump_source *source, const struct dump *dump, uint8_t **bytes,
                            size_t *size, struct tool_error *error)
 {
-    if (dump->format == DUMP_NOTE) {
-        uint8_t header[sizeof(struct dam_note_header)];
-        if (source_read(source, 0, header, sizeof header) != sizeof header)
-            return tool_fail(error, TOOL_BAD_INPUT, "the note is cut short in its header");
-        return copy_note(source, 0, get_le32(header + 12), bytes, size, error);
-    }
-    uint32_t budget = MAX_NOTES;
-    enum tool_status status = tool_fail(error, TOOL_NO_NOTE, "this dump carries no notes at all");
-    for (size_t i = 0; i < dump->area_count; i++) {
-        status = search_area(source, &dump->areas[i], &budget, bytes, size, error);
-        if (status != TOOL_NO_NOTE)
-            return status;
-    }
-    return status;
+    struct wanted wanted = {DAM_NOTE_NAME, sizeof DAM_NOTE_NAME, DAM_NOTE_TYPE, DAM_NOTE_MAX_SIZE, bytes,
+                            size};
+    if (dump->format != DUMP_NOTE)
+        return search(source, dump, &wanted, error);
+    uint8_t header[sizeof(struct dam_note_header)];
+    if (source_read(source, 0, header, sizeof header) != sizeof header)
+        return tool_fail(error, TOOL_BAD_INPUT, "the note is cut short in its header");
+    return copy_note(source, 0, get_le32(header + 12), &wanted, error);
 }

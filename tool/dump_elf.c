@@ -9,6 +9,13 @@
 #include <libelf.h>
 #include <stdlib.h>
 
+// What is done with the headers; more is the caller's.
+struct visitor {
+    enum tool_status (*header)(const struct visitor *self, const GElf_Ehdr *ehdr, struct tool_error *error);
+    enum tool_status (*segment)(const struct visitor *self, const GElf_Phdr *phdr, struct tool_error *error);
+    void *ctx;
+};
+
 #define FIRST_READ  (64u * 1024)
 #define MAX_HEADERS (32u * 1024 * 1024) // 600,000 program headers
 
@@ -58,16 +65,15 @@ static enum tool_status measure(Elf *elf, const GElf_Ehdr *ehdr, size_t *count, 
     return TOOL_OK;
 }
 
-static enum tool_status collect(Elf *elf, size_t count, struct dump *out, struct tool_error *error)
+static enum tool_status collect(Elf *elf, size_t count, const struct visitor *visitor,
+                                struct tool_error *error)
 {
     for (size_t i = 0; i < count; i++) {
         GElf_Phdr phdr;
         if (gelf_getphdr(elf, (int)i, &phdr) == NULL)
             return tool_fail(error, TOOL_BAD_INPUT, "cut short: program header %zu of %zu is not there", i,
                              count);
-        if (phdr.p_type != PT_NOTE)
-            continue;
-        enum tool_status status = add_area(out, phdr.p_offset, phdr.p_filesz, error);
+        enum tool_status status = visitor->segment(visitor, &phdr, error);
         if (status != TOOL_OK)
             return status;
     }
@@ -75,8 +81,8 @@ static enum tool_status collect(Elf *elf, size_t count, struct dump *out, struct
 }
 
 // One attempt over the first size bytes. *need is set when more are needed, and nothing else was done.
-static enum tool_status read_headers(uint8_t *bytes, size_t size, struct dump *out, uint64_t *need,
-                                     struct tool_error *error)
+static enum tool_status read_headers(uint8_t *bytes, size_t size, const struct visitor *visitor,
+                                     uint64_t *need, struct tool_error *error)
 {
     GElf_Ehdr ehdr;
     size_t count = 0;
@@ -90,12 +96,15 @@ static enum tool_status read_headers(uint8_t *bytes, size_t size, struct dump *o
     if (status == TOOL_OK && end > size)
         *need = end;
     else if (status == TOOL_OK)
-        status = collect(elf, count, out, error);
+        status = visitor->header(visitor, &ehdr, error);
+    if (status == TOOL_OK && end <= size)
+        status = collect(elf, count, visitor, error);
     elf_end(elf);
     return status;
 }
 
-enum tool_status dump_elf_read(const struct dump_source *source, struct dump *out, struct tool_error *error)
+static enum tool_status visit(const struct dump_source *source, const struct visitor *visitor,
+                              struct tool_error *error)
 {
     elf_version(EV_CURRENT);
     uint64_t want = FIRST_READ;
@@ -105,7 +114,7 @@ enum tool_status dump_elf_read(const struct dump_source *source, struct dump *ou
             return tool_fail(error, TOOL_SYSTEM, "no memory for %" PRIu64 " bytes of headers", want);
         size_t got = source_read(source, 0, bytes, want);
         uint64_t need = 0;
-        enum tool_status status = read_headers(bytes, got, out, &need, error);
+        enum tool_status status = read_headers(bytes, got, visitor, &need, error);
         free(bytes);
         if (status != TOOL_OK || need == 0)
             return status;
@@ -114,4 +123,75 @@ enum tool_status dump_elf_read(const struct dump_source *source, struct dump *ou
         want = need;
     }
     return tool_fail(error, TOOL_BAD_INPUT, "cut short: the program headers are not all there");
+}
+
+// ---- notes
+// ------------------------------------------------------------------------------------------------
+static enum tool_status any_header(const struct visitor *self, const GElf_Ehdr *ehdr,
+                                   struct tool_error *error)
+{
+    (void)self, (void)ehdr, (void)error;
+    return TOOL_OK;
+}
+
+static enum tool_status note_segment(const struct visitor *self, const GElf_Phdr *phdr,
+                                     struct tool_error *error)
+{
+    return phdr->p_type == PT_NOTE ? add_area(self->ctx, phdr->p_offset, phdr->p_filesz, error) : TOOL_OK;
+}
+
+enum tool_status dump_elf_read(const struct dump_source *source, struct dump *out, struct tool_error *error)
+{
+    const struct visitor visitor = {any_header, note_segment, out};
+    return visit(source, &visitor, error);
+}
+
+// ---- memory
+// -----------------------------------------------------------------------------------------------
+struct loads {
+    struct dump_load *at;
+    size_t count, capacity;
+};
+
+static enum tool_status of_x86_64(const struct visitor *self, const GElf_Ehdr *ehdr, struct tool_error *error)
+{
+    (void)self;
+    if (ehdr->e_machine == EM_X86_64 && ehdr->e_ident[EI_CLASS] == ELFCLASS64)
+        return TOOL_OK;
+    return tool_fail(error, TOOL_BAD_INPUT, "a dump of another machine (ELF machine %u, %s): only x86-64",
+                     ehdr->e_machine, ehdr->e_ident[EI_CLASS] == ELFCLASS64 ? "64 bits" : "32 bits");
+}
+
+static enum tool_status load_segment(const struct visitor *self, const GElf_Phdr *phdr,
+                                     struct tool_error *error)
+{
+    struct loads *loads = self->ctx;
+    if (phdr->p_type != PT_LOAD)
+        return TOOL_OK;
+    if (loads->count == loads->capacity) {
+        size_t capacity = loads->capacity ? loads->capacity * 2 : 32;
+        struct dump_load *at = realloc(loads->at, capacity * sizeof *at);
+        if (at == NULL)
+            return tool_fail(error, TOOL_SYSTEM, "no memory for the segments of a dump");
+        loads->at = at;
+        loads->capacity = capacity;
+    }
+    loads->at[loads->count++] =
+        (struct dump_load){phdr->p_paddr, phdr->p_offset, phdr->p_filesz, phdr->p_memsz};
+    return TOOL_OK;
+}
+
+enum tool_status dump_elf_loads(const struct dump_source *source, struct dump_load **out, size_t *count,
+                                struct tool_error *error)
+{
+    struct loads loads = {NULL, 0, 0};
+    const struct visitor visitor = {of_x86_64, load_segment, &loads};
+    enum tool_status status = visit(source, &visitor, error);
+    if (status != TOOL_OK) {
+        free(loads.at);
+        return status;
+    }
+    *out = loads.at;
+    *count = loads.count;
+    return TOOL_OK;
 }

@@ -2,7 +2,7 @@
 // What all kinds of memory share: pages come from a provider, and those that are read in parts are kept for a
 // while. Whole pages go past the cache: a walk reads each table once, and would only drive out what is read
 // again and again.
-#include "inspect/memory.h"
+#include "inspect/memory_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +19,8 @@ struct memory {
     struct memory_provider provider;
     struct tool_error problem;
     struct dam_ranges no_ram;
+    bool scanned;   // for VMCOREINFO
+    char *found;    // by that
     uint8_t *pages; // of the slots
     struct slot slots[SLOTS];
 };
@@ -46,6 +48,7 @@ void memory_close(struct memory *m)
     if (m->provider.close != NULL)
         m->provider.close(m->provider.ctx);
     free(m->pages);
+    free(m->found);
     free(m);
 }
 
@@ -102,10 +105,17 @@ const struct memory_about *memory_about(const struct memory *m)
     return &m->provider.about;
 }
 
-const char *memory_vmcoreinfo(const struct memory *m, size_t *size)
+const char *memory_vmcoreinfo(struct memory *m, size_t *size)
 {
-    *size = m->provider.vmcoreinfo != NULL ? m->provider.vmcoreinfo_size : 0;
-    return m->provider.vmcoreinfo;
+    struct memory_provider *p = &m->provider;
+    if (p->vmcoreinfo == NULL && !m->scanned) {
+        m->scanned = true;
+        p->vmcoreinfo = m->found = memory_scan_vmcoreinfo(m, &p->vmcoreinfo_size);
+        if (m->found != NULL && p->about.release[0] == '\0')
+            memory_release(m->found, p->vmcoreinfo_size, p->about.release);
+    }
+    *size = p->vmcoreinfo != NULL ? p->vmcoreinfo_size : 0;
+    return p->vmcoreinfo;
 }
 
 const uint8_t *memory_note(const struct memory *m, size_t *size)
