@@ -634,86 +634,6 @@ static void raw_images(void **state)
     assert_int_equal(memory_open(image_path, NULL, &memory, &error), TOOL_BAD_INPUT);
 }
 
-// ---- VMCOREINFO without a note
-// ----------------------------------------------------------------------------
-static char long_info[2000];
-
-static void make_info(const char *last_line)
-{
-    size_t n = (size_t)snprintf(long_info, sizeof long_info, "OSRELEASE=6.9.9\nPAGESIZE=4096\n");
-    while (n < 900)
-        n += (size_t)snprintf(long_info + n, sizeof long_info - n, "SYMBOL(s%zu)=ffffffff81000000\n", n);
-    snprintf(long_info + n, sizeof long_info - n, "%s", last_line);
-}
-
-// An ELF dump of 64 pages without notes; text goes to the given page, behind a note's header if asked.
-static struct made without_notes(size_t page, bool as_note)
-{
-    static const struct made_segment all = {0, 64 * 4096, 64 * 4096};
-    uint64_t offset;
-    struct made m = {0}, note = {0};
-    made_elf(&m, &all, 1, NULL, &offset);
-    memset(m.bytes + offset + page * 4096, 0, 4096);
-    made_note(&note, "VMCOREINFO", 0, long_info, (uint32_t)strlen(long_info));
-    if (as_note)
-        made_put(&m, offset + page * 4096, note.bytes, note.size);
-    else
-        made_put(&m, offset + page * 4096, long_info, strlen(long_info));
-    made_free(&note);
-    return m;
-}
-
-static void found_by_scan(const struct made *m, bool is)
-{
-    struct opened o = open_made(m);
-    size_t size;
-    assert_string_equal(memory_about(o.memory)->release, "");
-    const char *text = memory_vmcoreinfo(o.memory, &size);
-    if (is) {
-        assert_non_null(text);
-        assert_int_equal(size, strlen(long_info));
-        assert_memory_equal(text, long_info, size);
-        assert_ptr_equal(memory_vmcoreinfo(o.memory, &size), text); // found once
-        assert_string_equal(memory_about(o.memory)->release, "6.9.9");
-    } else {
-        assert_null(text);
-        assert_int_equal(size, 0);
-    }
-    close_opened(&o);
-}
-
-static void vmcoreinfo_by_scan(void **state)
-{
-    (void)state;
-    make_info("CRASHTIME=1\n");
-    for (int as_note = 0; as_note < 2; as_note++) {
-        struct made m = without_notes(37, as_note);
-        found_by_scan(&m, true);
-        made_free(&m);
-    }
-    // The one that was written at the crash wins over the one of another kernel, whatever the order.
-    char last[sizeof long_info];
-    memcpy(last, long_info, sizeof last);
-    make_info("");
-    struct made m = without_notes(3, false);
-    found_by_scan(&m, true);
-    uint64_t offset = m.size - 64 * 4096;
-    made_put(&m, offset + 50 * 4096, last, sizeof last);
-    memcpy(long_info, last, sizeof last);
-    found_by_scan(&m, true);
-    made_free(&m);
-    // What only looks like it.
-    static const char *const lookalikes[] = {"OSRELEASE=6.9.9\n",
-                                             "OSRELEASE=6.9.9\nPAGESIZE=65536\nSYMBOL(a)=1\n",
-                                             "OSRELEASE=6.9.9\nPAGESIZE=4096\nSYMBOL(a)=1\n\x01"};
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(long_info, sizeof long_info, "%s", lookalikes[i]);
-        m = without_notes(37, false);
-        found_by_scan(&m, false);
-        made_free(&m);
-    }
-}
-
 // ---- as a program
 // -----------------------------------------------------------------------------------------
 // Prints the dump: what it says of itself, and one line for each run of pages that read alike, with the
@@ -781,7 +701,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_at_once),
         cmocka_unit_test(no_memory_at_all),
         cmocka_unit_test(raw_images),
-        cmocka_unit_test(vmcoreinfo_by_scan),
     };
     return cmocka_run_group_tests_name("inspect: dumps", tests, NULL, NULL);
 }

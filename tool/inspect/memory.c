@@ -2,7 +2,7 @@
 // What all kinds of memory share: pages come from a provider, and those that are read in parts are kept for a
 // while. Whole pages go past the cache: a walk reads each table once, and would only drive out what is read
 // again and again.
-#include "inspect/memory_file.h"
+#include "inspect/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,6 @@ void memory_close(struct memory *m)
     if (m->provider.close != NULL)
         m->provider.close(m->provider.ctx);
     free(m->pages);
-    free(m->found);
     free(m);
 }
 
@@ -105,17 +104,10 @@ const struct memory_about *memory_about(const struct memory *m)
     return &m->provider.about;
 }
 
-const char *memory_vmcoreinfo(struct memory *m, size_t *size)
+const char *memory_vmcoreinfo(const struct memory *m, size_t *size)
 {
-    struct memory_provider *p = &m->provider;
-    if (p->vmcoreinfo == NULL && !m->scanned) {
-        m->scanned = true;
-        p->vmcoreinfo = m->found = memory_scan_vmcoreinfo(m, &p->vmcoreinfo_size);
-        if (m->found != NULL && p->about.release[0] == '\0')
-            memory_release(m->found, p->vmcoreinfo_size, p->about.release);
-    }
-    *size = p->vmcoreinfo != NULL ? p->vmcoreinfo_size : 0;
-    return p->vmcoreinfo;
+    *size = m->provider.vmcoreinfo != NULL ? m->provider.vmcoreinfo_size : 0;
+    return m->provider.vmcoreinfo;
 }
 
 const uint8_t *memory_note(const struct memory *m, size_t *size)

@@ -24,7 +24,7 @@ struct memory_options {
 
 struct memory_about {
     char format[64];  // "ELF", "kdump-compressed", "raw"; the writer, where it is known
-    char release[80]; // of the crashed kernel; "" when nothing tells; memory_vmcoreinfo() may find it
+    char release[80]; // of the crashed kernel; "" when nothing tells
     bool flattened;
     uint64_t ram, held; // bytes that the dump says were RAM; of these, bytes that it holds
 };
@@ -50,9 +50,9 @@ const struct dam_ranges *memory_ram(const struct memory *memory);
 bool memory_next_held(struct memory *memory, uint64_t *start, uint64_t *end);
 
 const struct memory_about *memory_about(const struct memory *memory);
-// VMCOREINFO as the dump's notes carry it, or, where they do not, as the dead kernel's own page has it, which
-// the first call looks for: text, `*size` bytes, not NUL-terminated, the memory's own. NULL: none.
-const char *memory_vmcoreinfo(struct memory *memory, size_t *size);
+// VMCOREINFO as the dump's notes carry it: text, `*size` bytes, not NUL-terminated, the memory's own. NULL:
+// none; kernel_open() then looks for the dead kernel's own.
+const char *memory_vmcoreinfo(const struct memory *memory, size_t *size);
 // The descriptor of Cofferdam's note, unchecked, the memory's own. NULL: none.
 const uint8_t *memory_note(const struct memory *memory, size_t *size);
 

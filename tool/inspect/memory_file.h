@@ -39,10 +39,4 @@ size_t memory_find(const struct dam_ranges *ranges, uint64_t at);
 TOOL_MUST_CHECK enum tool_status memory_open_source(struct dump_source *source, struct memory **out,
                                                     struct tool_error *error);
 
-// Looks through the pages that the memory holds for the dead kernel's own VMCOREINFO. Returns a copy that
-// the caller frees, or NULL: not found, or no memory.
-char *memory_scan_vmcoreinfo(struct memory *memory, size_t *size);
-// What VMCOREINFO's first line says: "OSRELEASE=…". Leaves out alone when it says nothing.
-void memory_release(const char *text, size_t size, char out[80]);
-
 #endif

@@ -57,7 +57,8 @@ static enum tool_status find_note(const struct memory_file *file, const struct d
     return status == TOOL_SYSTEM ? status : TOOL_OK;
 }
 
-void memory_release(const char *text, size_t size, char out[80])
+// "OSRELEASE=…" is VMCOREINFO's first line.
+static void release_of(const char *text, size_t size, char out[80])
 {
     static const char key[] = "OSRELEASE=";
     size_t n = 0, at = sizeof key - 1;
@@ -90,7 +91,7 @@ static enum tool_status read_notes(struct memory_provider *p, const struct dump 
     p->vmcoreinfo = (const char *)file->vmcoreinfo;
     snprintf(p->about.release, sizeof p->about.release, "%s", dump->release);
     if (file->vmcoreinfo != NULL)
-        memory_release(p->vmcoreinfo, p->vmcoreinfo_size, p->about.release);
+        release_of(p->vmcoreinfo, p->vmcoreinfo_size, p->about.release);
     return status;
 }
 
