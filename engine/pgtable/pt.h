@@ -39,6 +39,7 @@ struct pt_params {
 // A level-0 table at a glance: what 512 decodes would say, in one pass.
 struct pt_scan {
     unsigned readable, writable; // entries
+    unsigned mapped;             // entries that are either
     bool watched;                // at least one entry leads into the watched memory
     bool bad;                    // at least one entry is PT_BAD
     bool unmarked;               // for at least one entry, pt_format.unmarked() holds
@@ -130,8 +131,8 @@ struct pt_visitor {
     // An entry above the leaf level that maps nothing although it is not 0. May be NULL.
     void (*empty)(void *ctx, const struct pt_table *t, unsigned index);
     // The memory does not hold the table that this entry leads to (reading it gave DAM_E_ABSENT): what it
-    // says is not known. t is NULL when that is the root. NULL: the walk ends with DAM_E_ABSENT.
-    dam_err (*absent)(void *ctx, const struct pt_table *t, unsigned index);
+    // says is not known. t and e are NULL when that is the root. NULL: the walk ends with DAM_E_ABSENT.
+    dam_err (*absent)(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e);
 };
 
 struct pt_walk {

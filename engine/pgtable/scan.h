@@ -51,6 +51,7 @@ pt_scan_groups(const struct pt_params *p, const uint64_t *entries, const struct 
     }
     out->readable += groups * PT_SCAN_GROUP;
     out->writable += groups * PT_SCAN_GROUP;
+    out->mapped += groups * PT_SCAN_GROUP;
     out->watched |= hits != 0;
 }
 

@@ -107,6 +107,7 @@ static void scan_one(const struct pt_params *p, uint64_t raw, const struct dam_r
     if ((raw & USER) != USER)
         return;
     uint64_t addr = raw & address_mask(p, 0);
+    out->mapped++;
     out->readable++;
     out->writable += (unsigned)dam_bits_get(raw, VTDFS_RW);
     out->bad |= (raw & reserved_mask(p, 0, true)) != 0;

@@ -78,6 +78,7 @@ static void scan_one(const struct pt_params *p, uint64_t raw, const struct dam_r
     if (!(raw & PRESENT))
         return;
     uint64_t addr = raw & address_mask(p, 0);
+    out->mapped++;
     out->readable += (unsigned)raw & 1u;
     out->writable += (unsigned)(raw >> 1) & 1u;
     out->bad |= (raw & reserved_mask(p, 0, true)) != 0;

@@ -117,7 +117,7 @@ static dam_err visit_entry(struct pt_walk *walk, const struct pt_table *t, unsig
         return v->bad(v->ctx, t, index, PT_BAD_POINTER);
     dam_err err = read_placed(walk, child->pa, child->level, &child->entries);
     if (err == DAM_E_ABSENT && v->absent)
-        return v->absent(v->ctx, t, index);
+        return v->absent(v->ctx, t, index, &e);
     if (!err && v->child)
         err = v->child(v->ctx, t, index, &e, child->entries);
     *down = !err;
@@ -135,7 +135,7 @@ dam_err pt_walk(struct pt_walk *walk, dam_pa root)
         return DAM_E_RANGE;
     dam_err err = read_placed(walk, root, top, &stack[top].entries);
     if (err == DAM_E_ABSENT && walk->visitor->absent)
-        return walk->visitor->absent(walk->visitor->ctx, NULL, 0);
+        return walk->visitor->absent(walk->visitor->ctx, NULL, 0, NULL);
     while (!err) {
         if (level == 0) {
             err = visit_leaf_table(walk, &stack[0]);

@@ -143,11 +143,13 @@ static void scans_agree_with_single_entries(void **state)
             want.bad |= e.kind == PT_BAD;
             if (e.kind == PT_EMPTY)
                 continue;
+            want.mapped++;
             want.readable++;
             want.writable += e.w;
             want.watched |= dam_ranges_overlap(&watch, e.addr, 4096);
         }
         f.scan(&p, table, &watch, &got);
+        assert_int_equal(got.mapped, want.mapped);
         assert_int_equal(got.readable, want.readable);
         assert_int_equal(got.writable, want.writable);
         assert_int_equal(got.watched, want.watched);

@@ -205,6 +205,7 @@ static void scan_agrees_with_decode(void **state)
             want.bad |= e.kind == PT_BAD;
             if (e.kind != PT_LEAF)
                 continue;
+            want.mapped++;
             want.readable += e.r;
             want.writable += e.w;
             want.watched |= e.addr >= watch[0].start && e.addr < watch[0].end;
@@ -214,6 +215,7 @@ static void scan_agrees_with_decode(void **state)
         assert_int_equal(got.bad, want.bad);
         if (want.bad)
             continue;
+        assert_int_equal(got.mapped, want.mapped);
         assert_int_equal(got.readable, want.readable);
         assert_int_equal(got.writable, want.writable);
         assert_int_equal(got.watched, want.watched);
@@ -540,11 +542,11 @@ static dam_err met_bad(void *ctx, const struct pt_table *t, unsigned index, enum
     return DAM_E_STATE;
 }
 
-static dam_err met_absent(void *ctx, const struct pt_table *t, unsigned index)
+static dam_err met_absent(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e)
 {
     struct met *met = ctx;
     met->absent++;
-    met->roots += t == NULL;
+    met->roots += t == NULL && e == NULL;
     met->iova = t ? t->iova + index * pt_span(t->level) : 0;
     return DAM_OK;
 }

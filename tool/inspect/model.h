@@ -5,6 +5,7 @@
 #define TOOL_INSPECT_MODEL_H
 
 #include <cofferdam/abi.h>
+#include <cofferdam/findings.h>
 #include <pgtable/pt.h>
 
 #include "inspect/kernel.h"
@@ -39,13 +40,14 @@ struct inspect_unit {
 
 // One set of page tables, shared by all requesters that lead to it.
 struct inspect_tree {
-    uint16_t number; // 0 and up
+    uint32_t number; // 0 and up
     const struct inspect_unit *unit;
     enum dam_stage stage; // DAM_STAGE_FIRST, _SECOND, or _PASSTHROUGH: identity over everything, no tables
     struct pt_format format;
     struct pt_params params;
     dam_pa root;
-    uint32_t requesters; // how many lead here
+    uint32_t requesters;                   // how many lead here
+    const struct inspect_requester *first; // of these
     // After inspect_audit():
     bool audited;
     uint64_t readable, writable;    // bytes mapped
@@ -113,8 +115,10 @@ struct inspection {
     bool incomplete;           // something that was asked for is not in the dump
     struct dam_range crash[4]; // memory reserved for the capture kernel
     size_t crash_count;
-    // Pages of tables that were read, root tables down: for the map. Filled in by inspect_audit().
+    // Pages of tables that were read, root tables down: for the map. Filled in by inspect_audit(). With very
+    // many of them neighbours stand for what lies between as well.
     struct dam_ranges tables;
+    struct inspect_own *own; // model_own.h
 };
 
 struct inspect_options {
@@ -135,6 +139,10 @@ TOOL_MUST_CHECK enum tool_status inspect_open_memory(struct memory *memory,
                                                      const struct inspect_options *options,
                                                      struct inspection *out, struct tool_error *error);
 void inspect_close(struct inspection *inspection);
+
+// The text of a finding without what the takeover did about it; out is returned.
+#define INSPECT_FINDING_TEXT 128
+const char *inspect_finding_text(uint16_t code, char out[INSPECT_FINDING_TEXT]);
 
 // Walks a tree once, fills in its totals and adds its findings. DAM_E_NOMEM; DAM_E_STATE: interrupted.
 DAM_MUST_CHECK dam_err inspect_audit(struct inspection *inspection, struct inspect_tree *tree);

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+// The way of one IOVA down a tree; requesters and functions by their address.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inspect/model_own.h"
+
+// Takes the sign off an IOVA. false: it is beyond what the tree translates.
+static bool in_width(const struct pt_params *p, uint64_t *iova)
+{
+    uint64_t width = pt_span(p->levels);
+    if (p->canonical && *iova >= 0 - width / 2) {
+        *iova &= width - 1;
+        return true;
+    }
+    return *iova < width >> p->canonical;
+}
+
+// Reads one level. *out: the end, when it is one. true: the way goes on in the table at *pa.
+static bool go_down(struct inspection *in, const struct inspect_tree *tree, struct inspect_level *l,
+                    struct inspect_way *out, dam_err *err)
+{
+    uint64_t raw;
+    *err = in->own->ops.mem_read(in->own->ops.ctx, l->address, &raw, sizeof raw);
+    out->end = WAY_UNKNOWN;
+    if (*err) {
+        if (*err == DAM_E_ABSENT) {
+            in->incomplete = true;
+            *err = DAM_OK;
+        }
+        return false;
+    }
+    l->known = true;
+    l->raw = raw;
+    l->entry = tree->format.decode(&tree->params, raw, l->level);
+    out->r = out->r && l->entry.r;
+    out->w = out->w && l->entry.w;
+    if (l->entry.kind == PT_BAD)
+        out->end = WAY_BROKEN;
+    else if (l->entry.kind == PT_EMPTY || (!out->r && !out->w))
+        out->end = WAY_NOT_MAPPED;
+    else if (l->entry.kind == PT_LEAF)
+        out->end = WAY_MAPPED;
+    else if (!dam_ranges_contain(memory_ram(in->memory), l->entry.addr, DAM_PAGE_SIZE))
+        out->end = WAY_BROKEN;
+    else
+        return true;
+    return false;
+}
+
+dam_err inspect_follow(struct inspection *in, const struct inspect_tree *tree, uint64_t iova,
+                       struct inspect_way *out)
+{
+    *out = (struct inspect_way){.r = true, .w = true, .addr = iova};
+    dam_err err = DAM_OK;
+    if (!in_width(&tree->params, &iova)) {
+        out->end = WAY_BEYOND;
+    } else if (tree->stage == DAM_STAGE_PASSTHROUGH) {
+        out->end = WAY_MAPPED;
+    } else {
+        dam_pa table = tree->root;
+        for (unsigned level = tree->params.levels; level-- > 0;) {
+            struct inspect_level *l = &out->at[out->count++];
+            *l = (struct inspect_level){.level = level, .index = pt_index(iova, level), .table = table};
+            l->address = dam_pa_of(table.v + l->index * sizeof(uint64_t));
+            if (!go_down(in, tree, l, out, &err))
+                break;
+            table = dam_pa_of(l->entry.addr);
+        }
+        const struct inspect_level *last = &out->at[out->count - 1];
+        if (out->end == WAY_MAPPED)
+            out->addr = last->entry.addr + iova % pt_span(last->level);
+    }
+    if (out->end != WAY_MAPPED) {
+        out->r = out->w = false;
+        out->addr = 0;
+    }
+    return err;
+}
+
+// ---- by address
+// --------------------------------------------------------------------------------------------- A hexadecimal
+// number of `digits` digits at most, and what follows it.
+static bool number(const char **text, unsigned digits, char follows, unsigned *out)
+{
+    const char *hex = "0123456789abcdef";
+    unsigned n = 0;
+    *out = 0;
+    for (; **text != '\0' && n < digits; n++, ++*text) {
+        const char *at = strchr(hex, **text >= 'A' && **text <= 'F' ? **text | 0x20 : **text);
+        if (at == NULL)
+            break;
+        *out = *out * 16 + (unsigned)(at - hex);
+    }
+    if (n == 0 || **text != follows)
+        return false;
+    *text += follows != '\0';
+    return true;
+}
+
+static bool parse_pasid(const char *text, uint32_t *pasid)
+{
+    char *end;
+    if (*text < '0' || *text > '9')
+        return false;
+    unsigned long value = strtoul(text, &end, 0);
+    *pasid = (uint32_t)value;
+    return *end == '\0' && value < 1u << 20;
+}
+
+static bool parse_requester(const char *text, uint16_t *segment, uint16_t *rid, bool *one, uint32_t *pasid)
+{
+    const char *first = strchr(text, ':');
+    unsigned s = 0, bus, device, function;
+    bool has_segment = first != NULL && strchr(first + 1, ':') != NULL;
+    if (has_segment && !number(&text, 4, ':', &s))
+        return false;
+    if (!number(&text, 2, ':', &bus) || !number(&text, 2, '.', &device) || device > 31)
+        return false;
+    *one = strchr(text, '@') != NULL;
+    if (!number(&text, 1, *one ? '@' : '\0', &function) || function > 7 ||
+        (*one && !parse_pasid(text, pasid)))
+        return false;
+    *segment = (uint16_t)s;
+    *rid = (uint16_t)(bus << 8 | device << 3 | function);
+    return true;
+}
+
+int inspect_find(const struct inspection *in, const char *text,
+                 void (*each)(void *ctx, struct inspect_requester *r), void *ctx)
+{
+    uint16_t segment, rid;
+    uint32_t pasid = 0;
+    bool one;
+    int found = 0;
+    if (!parse_requester(text, &segment, &rid, &one, &pasid))
+        return -1;
+    for (size_t i = 0; i < in->requester_count; i++) {
+        struct inspect_requester *r = &in->requesters[i];
+        bool of_pasids = r->flags & DAM_REQ_PASID;
+        // What is broken or unknown may stand for several functions, or for several PASIDs of one.
+        bool function = of_pasids ? r->rid == rid : rid >= r->rid && (uint32_t)(rid - r->rid) < r->span;
+        bool wanted = !one || !of_pasids || (pasid >= r->pasid && pasid - r->pasid < r->span);
+        if (r->unit->segment != segment || !function || !wanted)
+            continue;
+        found++;
+        each(ctx, r);
+    }
+    return found;
+}
+
+const struct inspect_device *inspect_device_of(const struct inspection *in, uint16_t segment, uint16_t rid)
+{
+    size_t low = 0, high = in->device_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct inspect_device *d = &in->devices[middle];
+        if (d->segment == segment && d->rid == rid)
+            return d;
+        if (d->segment < segment || (d->segment == segment && d->rid < rid))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
