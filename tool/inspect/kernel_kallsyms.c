@@ -123,7 +123,7 @@ static enum tool_status read_names(struct kernel *k, uint64_t va, struct tool_er
         if (s->names_size + part > MAX_NAMES_SIZE)
             return tool_fail(error, TOOL_BAD_INPUT, "kallsyms: the names have no end");
         if (s->names_size + part > capacity) {
-            capacity = capacity == 0 ? 4u << 20 : capacity * 2;
+            capacity = capacity == 0 ? 256u << 10 : capacity * 2;
             uint8_t *larger = realloc(s->names, capacity);
             if (larger == NULL)
                 return tool_fail(error, TOOL_SYSTEM, "out of memory");
