@@ -11,7 +11,7 @@
 #include "file.h"
 
 static const struct tool_command *const commands[] = {
-    &command_wrap, &command_unwrap, &command_info, &command_acpi, &command_log,
+    &command_wrap, &command_unwrap, &command_info, &command_acpi, &command_log, &command_inspect,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -18,7 +18,8 @@ struct tool_command {
     enum tool_status (*run)(const struct tool_command *self, int argc, char **argv);
 };
 
-extern const struct tool_command command_wrap, command_unwrap, command_info, command_acpi, command_log;
+extern const struct tool_command command_wrap, command_unwrap, command_info, command_acpi, command_log,
+    command_inspect;
 
 // Dispatches to one of the commands; main() without the process around it.
 enum tool_status cli_main(int argc, char **argv);

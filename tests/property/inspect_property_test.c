@@ -140,7 +140,7 @@ static const struct inspect_requester *find(unsigned i)
     char text[40];
     snprintf(text, sizeof text, "%02x:%02X.%x", a->rid >> 8, a->rid >> 3 & 31, a->rid & 7);
     if (a->pasid != NAIVE_NO_PASID)
-        snprintf(text + strlen(text), 20, "@%u", a->pasid);
+        snprintf(text + strlen(text), 20, "@%x", a->pasid);
     int n = inspect_find(&in, text, a->pasid == NAIVE_NO_PASID ? keep_plain : keep_requester, &found);
     if (n < 0)
         fail_at("%s is not found", text);

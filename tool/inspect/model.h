@@ -191,8 +191,8 @@ struct inspect_way {
 DAM_MUST_CHECK dam_err inspect_follow(struct inspection *inspection, const struct inspect_tree *tree,
                                       uint64_t iova, struct inspect_way *out);
 
-// The requesters that text names: "[SSSS:]BB:DD.F[@PASID]"; without @PASID all of that function. Calls back
-// in order. Returns how many there were; -1: the text is none.
+// The requesters that text names: "[SSSS:]BB:DD.F[@PASID]", all of it hexadecimal; without @PASID all of that
+// function. Calls back in order. Returns how many there were; -1: the text is none.
 int inspect_find(const struct inspection *inspection, const char *text,
                  void (*each)(void *ctx, struct inspect_requester *r), void *ctx);
 const struct inspect_device *inspect_device_of(const struct inspection *inspection, uint16_t segment,

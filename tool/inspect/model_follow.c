@@ -99,14 +99,14 @@ static bool number(const char **text, unsigned digits, char follows, unsigned *o
     return true;
 }
 
+// Hexadecimal as the rest of the name, with 0x or without.
 static bool parse_pasid(const char *text, uint32_t *pasid)
 {
-    char *end;
-    if (*text < '0' || *text > '9')
-        return false;
-    unsigned long value = strtoul(text, &end, 0);
-    *pasid = (uint32_t)value;
-    return *end == '\0' && value < 1u << 20;
+    unsigned value;
+    text += text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 2 : 0;
+    bool sound = number(&text, 5, '\0', &value);
+    *pasid = value;
+    return sound;
 }
 
 static bool parse_requester(const char *text, uint16_t *segment, uint16_t *rid, bool *one, uint32_t *pasid)

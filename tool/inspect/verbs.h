@@ -48,7 +48,6 @@ struct verb {
 };
 
 extern const struct verb *const inspect_verbs[]; // ends with NULL (verbs.c)
-extern const struct verb verb_units, verb_devices;
 
 // No argument but the verb's own name may be left. false: a message was printed, exit with INSPECT_USAGE.
 bool verb_no_arguments(const struct verb_call *call);

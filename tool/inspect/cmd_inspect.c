@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+// `cofferdam inspect DUMP VERB …`: the options that all verbs share, wherever they stand, and the way to the
+// verb.
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inspect/progress.h"
+#include "inspect/text.h"
+#include "inspect/verbs.h"
+
+#define OPTIONS                                                                                              \
+    "  -j, --json            as JSON (docs/inspect-json.md)\n"                                               \
+    "      --vtd-root ADDR[,legacy|scalable]\n"                                                              \
+    "                        a root table of a VT-d unit; may be given several times\n"                      \
+    "      --map START-END=OFFSET\n"                                                                         \
+    "                        the dump is a raw image: physical [START, END) lies at OFFSET of it; may be\n"  \
+    "                        given several times\n"                                                          \
+    "      --no-note         do not believe Cofferdam's note in the dump\n"                                  \
+    "      --no-kernel       do not look at the dead kernel's own structures\n"                              \
+    "      --scan            look for root tables although some are known\n"                                 \
+    "      --color WHEN      auto, always or never\n"                                                        \
+    "  -h, --help            this text, or that of the verb\n"
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; inspect_verbs[i] != NULL; i++)
+        if (strcmp(inspect_verbs[i]->name, name) == 0)
+            return inspect_verbs[i];
+    return NULL;
+}
+
+static int help(const struct tool_command *self, const struct verb *verb)
+{
+    if (verb != NULL) {
+        printf("Usage: cofferdam inspect DUMP %s%s%s [OPTIONS]\n%s.\n\n%s" OPTIONS, verb->name,
+               verb->arguments[0] != '\0' ? " " : "", verb->arguments, verb->summary,
+               verb->help != NULL ? verb->help : "");
+    } else {
+        printf("Usage: cofferdam inspect %s\n%s.\n\nVerbs; without one, units and devices are shown:\n",
+               self->arguments, self->summary);
+        for (size_t i = 0; inspect_verbs[i] != NULL; i++) {
+            char line[64];
+            snprintf(line, sizeof line, "%s %s", inspect_verbs[i]->name, inspect_verbs[i]->arguments);
+            printf("  %-27s %s\n", line, inspect_verbs[i]->summary);
+        }
+        printf("\n%s\nExit status: 0 nothing odd, 1 findings or differences, 2 wrong usage, 3 bad input, "
+               "4 incomplete: the\ndump lacks pages, 5 output or memory, 130 or 143 interrupted.\n",
+               self->help);
+    }
+    return cli_finish(self, TOOL_OK) == TOOL_OK ? INSPECT_OK : INSPECT_SYSTEM;
+}
+
+// ---- options
+// ------------------------------------------------------------------------------------------------
+struct words {
+    struct verb_call *call;
+    struct verb_source *source; // the options that come are about this dump
+    int argc, next;
+    char **argv;
+    bool help;
+};
+
+static bool parse_number(const char **text, char follows, uint64_t *out)
+{
+    char *end;
+    if (!isdigit((unsigned char)**text))
+        return false;
+    errno = 0;
+    *out = strtoull(*text, &end, 0);
+    if (errno != 0 || *end != follows)
+        return false;
+    *text = end + (follows != '\0');
+    return true;
+}
+
+static bool parse_map(const char *text, struct memory_extent *out)
+{
+    return parse_number(&text, '-', &out->start) && parse_number(&text, '=', &out->end) &&
+           parse_number(&text, '\0', &out->offset) && out->end > out->start &&
+           (out->start | out->end | out->offset) % DAM_PAGE_SIZE == 0;
+}
+
+static bool take_map(struct words *w, const char *value)
+{
+    struct verb_source *s = w->source;
+    if (!parse_map(value, &s->extents[s->extent_count])) {
+        cli_usage_error(w->call->self, "--map %s: START-END=OFFSET is wanted, in bytes, of whole 4-KiB pages",
+                        value);
+        return false;
+    }
+    s->extent_count++;
+    return true;
+}
+
+// Whether the word is the option `name` with a value: behind "=", or the next word. *value: NULL when it is
+// missing.
+static bool with_value(struct words *w, const char *name, const char **value)
+{
+    const char *word = w->argv[w->next];
+    size_t length = strlen(name);
+    if (strncmp(word, name, length) != 0 || (word[length] != '\0' && word[length] != '='))
+        return false;
+    *value = word[length] == '=' ? word + length + 1 : w->next + 1 < w->argc ? w->argv[++w->next] : NULL;
+    if (*value == NULL)
+        cli_usage_error(w->call->self, "%s needs an argument", name);
+    return true;
+}
+
+enum taken { TAKEN, NOT_SHARED, WRONG };
+
+static enum taken take_flag(struct words *w)
+{
+    const char *word = w->argv[w->next];
+    struct inspect_options *o = &w->source->options;
+    if (strcmp(word, "--json") == 0 || strcmp(word, "-j") == 0)
+        w->call->json = true;
+    else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+        w->help = true;
+    else if (strcmp(word, "--no-note") == 0)
+        o->ignore_note = true;
+    else if (strcmp(word, "--no-kernel") == 0)
+        o->ignore_kernel = true;
+    else if (strcmp(word, "--scan") == 0)
+        o->scan = true;
+    else
+        return NOT_SHARED;
+    return TAKEN;
+}
+
+static enum taken take_option(struct words *w)
+{
+    const char *value;
+    if (with_value(w, "--vtd-root", &value)) {
+        if (value == NULL)
+            return WRONG;
+        w->source->vtd_roots[w->source->vtd_root_count++] = value;
+        return TAKEN;
+    }
+    if (with_value(w, "--map", &value))
+        return value != NULL && take_map(w, value) ? TAKEN : WRONG;
+    if (with_value(w, "--color", &value)) {
+        if (value == NULL)
+            return WRONG;
+        if (text_choose_colour(value))
+            return TAKEN;
+        cli_usage_error(w->call->self, "--color %s: auto, always or never is wanted", value);
+        return WRONG;
+    }
+    return take_flag(w);
+}
+
+// A word that is no option of ours: the dump, the verb, or the verb's. false: a message was printed.
+static bool take_word(struct words *w)
+{
+    struct verb_call *call = w->call;
+    char *word = w->argv[w->next];
+    if (call->verb != NULL) {
+        call->argv[call->argc++] = word;
+        return true;
+    }
+    if (word[0] == '-' && word[1] != '\0') {
+        cli_usage_error(call->self, "unknown option %s", word);
+        return false;
+    }
+    if (call->path == NULL && !(w->help && find_verb(word) != NULL)) {
+        call->path = word;
+        return true;
+    }
+    call->verb = find_verb(word);
+    if (call->verb == NULL) {
+        cli_usage_error(call->self, "there is no verb \"%s\"", word);
+        return false;
+    }
+    call->argv[call->argc++] = word;
+    if (call->verb->two_dumps)
+        w->source = &call->other;
+    return true;
+}
+
+static bool take_words(struct words *w)
+{
+    bool options_end = false;
+    for (w->next = 1; w->next < w->argc; w->next++) {
+        if (!options_end && strcmp(w->argv[w->next], "--") == 0) {
+            options_end = true;
+            if (w->call->verb != NULL) // for the verb's own as well
+                w->call->argv[w->call->argc++] = w->argv[w->next];
+            continue;
+        }
+        enum taken taken = options_end ? NOT_SHARED : take_option(w);
+        if (taken == WRONG || (taken == NOT_SHARED && !take_word(w)))
+            return false;
+    }
+    w->call->argv[w->call->argc] = NULL;
+    return true;
+}
+
+static bool make_source(struct verb_source *source, int argc)
+{
+    source->vtd_roots = calloc((size_t)argc, sizeof *source->vtd_roots);
+    source->extents = calloc((size_t)argc, sizeof *source->extents);
+    return source->vtd_roots != NULL && source->extents != NULL;
+}
+
+static void free_source(struct verb_source *source)
+{
+    free(source->vtd_roots);
+    free(source->extents);
+}
+
+static int run_call(struct verb_call *call, int argc, char **argv)
+{
+    struct words words = {.call = call, .source = &call->source, .argc = argc, .argv = argv};
+    if (!take_words(&words))
+        return INSPECT_USAGE;
+    if (words.help)
+        return help(call->self, call->verb);
+    if (call->path == NULL) {
+        cli_usage_error(call->self, "DUMP is missing");
+        return INSPECT_USAGE;
+    }
+    progress_catch_signals();
+    if (call->verb == NULL) {
+        cli_usage_error(call->self, "a verb is missing");
+        return INSPECT_USAGE;
+    }
+    return call->verb->run(call);
+}
+
+static enum tool_status run(const struct tool_command *self, int argc, char **argv)
+{
+    struct verb_call call = {.self = self};
+    text_choose_colour("auto");
+    call.argv = calloc((size_t)argc + 1, sizeof *call.argv);
+    int status = INSPECT_SYSTEM;
+    if (call.argv == NULL || !make_source(&call.source, argc) || !make_source(&call.other, argc))
+        cli_error(self, TOOL_SYSTEM, "no memory");
+    else
+        status = run_call(&call, argc, argv);
+    free_source(&call.source);
+    free_source(&call.other);
+    free(call.argv);
+    return (enum tool_status)status;
+}
+
+const struct tool_command command_inspect = {
+    .name = "inspect",
+    .arguments = "DUMP [VERB [ARGUMENTS]] [OPTIONS]",
+    .summary = "Tell which device could touch which memory, from a dump",
+    .help = OPTIONS,
+    .run = run,
+};
