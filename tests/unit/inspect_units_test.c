@@ -88,6 +88,7 @@ static void test_units(void **state)
         assert_int_equal(read_units(), TOOL_OK);
         assert_int_equal(count, 2);
         assert_int_equal(units[0].register_base, 0xFED90000);
+        assert_true(units[0].known);
         assert_int_equal(units[0].cap, 0xD2008C222F0606);
         assert_int_equal(units[0].ecap, 0x880000F00F4A);
         assert_int_equal(units[0].gcmd, 0x86000000);
@@ -136,12 +137,15 @@ static void test_units_pointers(void **state)
     fake_linux_put(&l, l.drhd[0] + FAKE_DRHD_IOMMU, 0, 8);
     assert_int_equal(read_units(), TOOL_OK);
     assert_int_equal(count, 2);
+    assert_true(units[0].known); // it never came to life
     assert_false(units[0].has_root);
     assert_string_equal(units[0].name, "");
     build(NULL);
     fake_linux_put(&l, l.drhd[0] + FAKE_DRHD_IOMMU, 0x4141414141414141, 8);
     bad(read_units(), "intel_iommu would be at 0x4141414141414141", 2);
     assert_false(units[0].has_root);
+    assert_false(units[0].known);
+    assert_true(units[1].known);
     assert_int_equal(units[1].cap, 0xD2008C222F0606);
     build(NULL);
     fake_linux_put(&l, l.iommu[0] + FAKE_IOMMU_ROOT, FAKE_VMALLOC + 0x1000, 8);

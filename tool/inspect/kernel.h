@@ -28,6 +28,7 @@ bool kernel_member(const struct kernel *kernel, const char *structure, const cha
 // One VT-d unit of dmar_drhd_units.
 struct kernel_unit {
     uint64_t register_base;
+    bool known; // what the driver knew of it could be read; else only register_base and segment are valid
     uint64_t cap, ecap;
     uint32_t gcmd; // as the kernel last wrote it
     uint16_t segment;

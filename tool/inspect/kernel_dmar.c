@@ -86,6 +86,7 @@ static bool read_unit(struct reader *r, uint64_t drhd, struct kernel_unit *u)
         return false;
     if (iommu != 0)
         read_iommu(r, iommu, u);
+    u->known = r->status == TOOL_OK;
     return true;
 }
 
