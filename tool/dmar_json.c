@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "bytes.h"
+#include "acpi_header.h"
 #include "dmar_words.h"
 #include "json.h"
 
@@ -101,16 +101,7 @@ struct json_object *dmar_view_json(const struct dmar_table *table)
     struct json_object *o = json_object_new_object();
     struct json_object *names = json_object_new_array();
     struct json_object *structures = json_object_new_array();
-    char oem[7], oem_table[9];
-    acpi_text(table->bytes + ACPI_OEM_ID, 6, oem);
-    acpi_text(table->bytes + ACPI_OEM_TABLE_ID, 8, oem_table);
-    json_put_text(o, "signature", "DMAR");
-    json_put_number(o, "length", table->length);
-    json_put_number(o, "revision", table->revision);
-    json_put_bool(o, "checksum_ok", table->checksum_ok);
-    json_put_text(o, "oem_id", oem);
-    json_put_text(o, "oem_table_id", oem_table);
-    json_put_hex(o, "oem_revision", get_le32(table->bytes + ACPI_OEM_REVISION));
+    acpi_json_header(o, table->bytes, table->checksum_ok);
     json_put_number(o, "host_address_width", table->host_address_width);
     json_put_number(o, "flags", table->flags);
     for (unsigned bit = 0; dmar_table_flag_word(bit) != NULL; bit++)

@@ -4,46 +4,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "acpi_header.h"
 #include "dmar_words.h"
-
-void acpi_text(const uint8_t *bytes, size_t width, char *out)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < width; i++) {
-        out[i] = bytes[i] >= 0x20 && bytes[i] < 0x7F ? (char)bytes[i] : '?';
-        if (bytes[i] == 0)
-            out[i] = ' ';
-        if (out[i] != ' ')
-            used = i + 1;
-    }
-    out[used] = '\0';
-}
-
-static enum tool_status refuse(const uint8_t *bytes, size_t size, dam_err err, struct tool_error *error)
-{
-    char signature[5];
-    if (size < 4)
-        return tool_fail(error, TOOL_BAD_INPUT, "not an ACPI table: %zu bytes", size);
-    acpi_text(bytes, 4, signature);
-    if (err == DAM_E_SIGNATURE)
-        return tool_fail(error, TOOL_BAD_INPUT, "not a DMAR table: its signature is \"%s\"", signature);
-    if (size < ACPI_HEADER_SIZE)
-        return tool_fail(error, TOOL_BAD_INPUT, "cut short: %zu bytes, not even an ACPI header", size);
-    uint32_t told = get_le32(bytes + ACPI_LENGTH);
-    if (told > size)
-        return tool_fail(error, TOOL_BAD_INPUT, "cut short: %zu bytes, the header tells of %" PRIu32, size,
-                         told);
-    return tool_fail(error, TOOL_BAD_INPUT,
-                     "the header tells a length of %" PRIu32 ": too little for a DMAR table", told);
-}
 
 enum tool_status dmar_view_open(const uint8_t *bytes, size_t size, struct dmar_table *table,
                                 struct tool_error *error)
 {
     dam_err err = dmar_open(bytes, size, table);
     if (err != DAM_OK)
-        return refuse(bytes, size, err, error);
+        return acpi_refuse(bytes, size, "a DMAR table", err, error);
     struct dmar_structure structure;
     struct dmar_scope scope;
     uint32_t cursor = 0;
@@ -129,13 +98,9 @@ static void print_structure(FILE *stream, const struct dmar_structure *s)
 
 void dmar_view_print(FILE *stream, const struct dmar_table *table, const char *indent)
 {
-    char oem[7], oem_table[9], flags[DMAR_FLAGS_TEXT];
-    acpi_text(table->bytes + ACPI_OEM_ID, 6, oem);
-    acpi_text(table->bytes + ACPI_OEM_TABLE_ID, 8, oem_table);
+    char flags[DMAR_FLAGS_TEXT];
     dmar_flags_text(table->flags, flags);
-    fprintf(stream, "%sDMAR  %" PRIu32 " bytes, revision %u, \"%s\" \"%s\" %08" PRIX32 "h, checksum %s\n",
-            indent, table->length, table->revision, oem, oem_table,
-            get_le32(table->bytes + ACPI_OEM_REVISION), table->checksum_ok ? "right" : "WRONG");
+    acpi_print_header(stream, table->bytes, table->checksum_ok, indent);
     fprintf(stream, "%s      host address width %u, flags %02Xh%s\n", indent, table->host_address_width,
             table->flags, flags);
     struct dmar_structure structure;

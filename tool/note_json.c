@@ -3,7 +3,8 @@
 
 #include <cofferdam/findings.h>
 
-#include "dmar_view.h"
+#include "acpi_header.h"
+#include "acpi_view.h"
 #include "json.h"
 #include "names.h"
 
@@ -207,14 +208,14 @@ static struct json_object *range_json(const struct note *note, uint32_t i)
 
 static struct json_object *table_json(const struct note_section *section)
 {
-    struct dmar_table table;
+    struct acpi_view view;
     struct tool_error error;
     struct json_object *o;
     char signature[5] = "?";
     if (section->count >= 4)
         acpi_text(section->bytes, 4, signature);
-    if (section->count >= 4 && dmar_view_open(section->bytes, section->count, &table, &error) == TOOL_OK)
-        return dmar_view_json(&table);
+    if (acpi_view_open(section->bytes, section->count, &view, &error) == TOOL_OK)
+        return acpi_view_json(&view);
     o = json_object_new_object();
     json_put_text(o, "signature", signature);
     json_put_number(o, "length", section->count);

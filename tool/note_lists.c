@@ -6,7 +6,8 @@
 
 #include <cofferdam/findings.h>
 
-#include "dmar_view.h"
+#include "acpi_header.h"
+#include "acpi_view.h"
 #include "names.h"
 
 void rid_text(uint16_t segment, uint16_t rid, char out[RID_TEXT])
@@ -138,17 +139,17 @@ void note_print_findings(FILE *stream, const struct note *note)
 
 static void print_table(FILE *stream, const struct note_section *section)
 {
-    struct dmar_table table;
+    struct acpi_view view;
     struct tool_error error;
     char signature[5] = "?";
     if (section->count >= 4)
         acpi_text(section->bytes, 4, signature);
-    if (strcmp(signature, "DMAR") != 0)
+    if (acpi_view_open(section->bytes, section->count, &view, &error) == TOOL_OK)
+        acpi_view_print(stream, &view, "  ");
+    else if (view.kind == NULL)
         fprintf(stream, "  %s  %" PRIu32 " bytes\n", signature, section->count);
-    else if (dmar_view_open(section->bytes, section->count, &table, &error) == TOOL_OK)
-        dmar_view_print(stream, &table, "  ");
     else
-        fprintf(stream, "  DMAR  %" PRIu32 " bytes: %s\n", section->count, error.text);
+        fprintf(stream, "  %s  %" PRIu32 " bytes: %s\n", signature, section->count, error.text);
 }
 
 void note_print_acpi(FILE *stream, const struct note *note)
