@@ -71,7 +71,8 @@ static enum tool_status check_machine(const uint8_t *header, struct tool_error *
 {
     char machine[66] = "";
     memcpy(machine, header + KD_MACHINE, 65);
-    if (strcmp(machine, "x86_64") != 0 && machine[0] != '\0')
+    // QEMU 10 no longer knows what it dumps, and writes "Unknown".
+    if (strcmp(machine, "x86_64") != 0 && strcmp(machine, "Unknown") != 0 && machine[0] != '\0')
         return tool_fail(error, TOOL_BAD_INPUT, "a dump of another machine (%s): only x86-64", machine);
     if (get_le32(header + KD_BLOCK_SIZE) != DAM_PAGE_SIZE)
         return tool_fail(error, TOOL_BAD_INPUT, "a dump with pages of %" PRIu32 " bytes: only 4096",

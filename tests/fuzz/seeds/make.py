@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the committed seeds of note_fuzz, image_fuzz and pci_fuzz again: tests/fuzz/seeds/make.py"""
+"""Writes committed seeds again, those of note_, image_, pci_, flat_ and dump_fuzz: tests/fuzz/seeds/make.py"""
 import struct
 import sys
 from pathlib import Path
@@ -25,6 +25,19 @@ def config_space(dwords):
     return b"".join(struct.pack("<HI", at // 4, value) for at, value in dwords.items())
 
 
+def changes(kind, *each):
+    """Changes to a sound dump, as dump_fuzz reads them: (place, bytes); None: the file ends there."""
+    out = bytes([kind])
+    for where, data in each:
+        out += struct.pack("<I", where)[:3] + (bytes([len(data) - 1]) + data if data is not None else b"\x80\0")
+    return out
+
+
+def records(*each):
+    """Records of a flattened stream: (offset, bytes)."""
+    return b"".join(struct.pack(">qq", offset, len(data)) + data for offset, data in each)
+
+
 def main():
     """All seeds, a few KiB each."""
     notes = all_notes(usual_note())
@@ -45,6 +58,24 @@ def main():
     seeds["pci/device"] = config_space(device)
     seeds["pci/virtual"] = config_space({**device, 0x000: 0xFFFFFFFF})
     seeds["pci/circle"] = config_space({**device, 0x300: 0x14810010})
+    seeds["flat/order"] = records((100, b"abc"), (50, b"d" * 200), (120, b"e" * 10), (1 << 62, b"far"))
+    seeds["flat/ascending"] = records(*((8 * i, b"12345678") for i in range(20)))
+    seeds["flat/damaged"] = records((0, b"x")) + struct.pack(">qq", 1 << 62, 1 << 62)
+    load = 64 + 56  # the first PT_LOAD
+    for kind, name in ((0, "elf"), (2, "flat-elf")):
+        at = 0 if kind == 0 else 4096 + 16 + 16  # about where it lies in the stream
+        seeds[f"dump/{name}"] = changes(kind, (at + load + 24, struct.pack("<Q", 0x2800)),
+                                        (at + load + 40, bytes([0, 0x90])))
+        seeds[f"dump/{name}-wrap"] = changes(kind, (at + load + 24, b"\xff" * 8), (at + load + 32, b"\xff" * 8))
+        seeds[f"dump/{name}-cut"] = changes(kind, (0x3000, None))
+    desc = 4 * 4096
+    seeds["dump/kdump"] = changes(1, (4096 * 3, b"\xff\x07"), (desc + 24, struct.pack("<Q", 0x5000)))
+    packed = [(desc + 24 * i + 8, struct.pack("<II", 100, how)) for i, how in enumerate((1, 2, 4, 32))]
+    seeds["dump/kdump-sizes"] = changes(1, *packed, (desc + 8, struct.pack("<I", 4097)))
+    seeds["dump/kdump-header"] = changes(1, (424, struct.pack("<II", 0x29, 4096)), (436, struct.pack("<I", 4)))
+    seeds["dump/kdump-cut"] = changes(1, (0x4200, None))
+    seeds["dump/flat-kdump"] = changes(3, (4096 + 16, b"\0\x10"))
+    seeds["dump/file-elf"], seeds["dump/file-kdump"] = elf_dump(notes), kdump_dump(notes)
     for name, data in seeds.items():
         path = HERE / name
         path.parent.mkdir(exist_ok=True)
