@@ -20,11 +20,12 @@ static void read_devices(struct inspection *in)
     struct kernel_function *list = NULL;
     size_t count = 0;
     struct tool_error problem;
-    if (kernel_functions(in->kernel, &list, &count, &problem) != TOOL_OK || count == 0) {
+    // With an error come those that could be read.
+    if (kernel_functions(in->kernel, &list, &count, &problem) != TOOL_OK && count == 0) {
         free(list);
         return;
     }
-    in->devices = calloc(count, sizeof *in->devices);
+    in->devices = calloc(count + 1, sizeof *in->devices);
     for (size_t i = 0; in->devices != NULL && i < count; i++) {
         struct inspect_device *d = &in->devices[in->device_count++];
         *d = (struct inspect_device){

@@ -199,6 +199,8 @@ static enum tool_status units_of_kernel(struct inspection *in, const struct kern
 {
     for (size_t i = 0; i < count; i++) {
         const struct kernel_unit *k = &list[i];
+        if (!k->known)
+            continue; // whether it translates is not known; a scan may tell
         struct inspect_unit unit = {
             .segment = k->segment,
             .origin = ORIGIN_KERNEL,
@@ -235,11 +237,14 @@ static enum tool_status ask_kernel(struct inspection *in, bool wanted, bool *tol
     struct tool_error problem;
     inspect_kernel_memory(in);
     enum tool_status status = kernel_units(in->kernel, &list, &count, &problem);
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++)
+        known += list[i].known;
     if (status != TOOL_OK) {
         snprintf(in->kernel_problem, sizeof in->kernel_problem, "%s", problem.text);
         in->incomplete |= wanted && count;
     }
-    *told |= status == TOOL_OK || count;
+    *told |= known == count && (status == TOOL_OK || count);
     status = TOOL_OK;
     if (wanted)
         status = units_of_kernel(in, list, count, error);

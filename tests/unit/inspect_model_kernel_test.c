@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// The model over a small dead kernel: what it takes from the kernel's own structures, and what it does when
+// the dump lacks some of them.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "inspect/model.h"
+#include "lib/fake_linux.h"
+
+static struct fake_linux l;
+static struct inspection in;
+static struct tool_error error;
+static struct dam_range range = {0, FAKE_LINUX_BYTES};
+static struct dam_ranges ram = {&range, 1, 1};
+
+static int leave(void **state)
+{
+    (void)state;
+    inspect_close(&in);
+    return 0;
+}
+
+// The first unit has a root table: two functions on bus 0, both passed through.
+static void build(void)
+{
+    fake_linux_build(&l, NULL);
+    l.provider.ram = &ram;
+    uint64_t contexts = l.root[1];
+    fake_linux_put(&l, l.root[0], contexts | 1, 8);
+    for (unsigned devfn = 0x10; devfn <= 0xE0; devfn += 0xD0) {
+        fake_linux_put(&l, contexts + devfn * 16, 0x9, 8);
+        fake_linux_put(&l, contexts + devfn * 16 + 8, 0x102, 8);
+    }
+}
+
+static enum tool_status enter(struct inspect_options options)
+{
+    inspect_close(&in);
+    return inspect_open_memory(fake_linux_memory(&l), &options, &in, &error);
+}
+
+static void test_kernel(void **state)
+{
+    (void)state;
+    build();
+    assert_int_equal(enter((struct inspect_options){0}), TOOL_OK);
+    assert_int_equal(in.unit_count, 2);
+    assert_int_equal(in.units[0].origin, ORIGIN_KERNEL);
+    assert_string_equal(in.units[0].name, "dmar0");
+    assert_int_equal(in.units[0].base, 0xFED90000);
+    assert_int_equal(in.units[0].root.v, l.root[0]);
+    assert_string_equal(in.units[0].mode, "legacy");
+    assert_true(in.units[0].translating && in.units[0].readable && in.units[0].has_registers);
+    assert_false(in.units[1].translating);
+    assert_int_equal(in.requester_count, 2);
+    assert_int_equal(in.requesters[1].rid, 0xE0);
+    assert_int_equal(in.device_count, 3);
+    assert_string_equal(inspect_device_of(&in, 0, 0x10)->driver, "fake_hda");
+    assert_int_equal(in.crash_count, 2);
+    assert_int_equal(in.crash[0].start, 0x10000000);
+    assert_false(in.incomplete);
+}
+
+// A list that breaks off: what came before still counts.
+static void test_list_broken(void **state)
+{
+    (void)state;
+    build();
+    fake_linux_put(&l, l.bus[0] + FAKE_BUS_CHILDREN, 0xDEAD000000000100, 8);
+    fake_linux_put(&l, l.drhd[0] + FAKE_DRHD_LIST, 0xDEAD000000000100, 8);
+    assert_int_equal(enter((struct inspect_options){0}), TOOL_OK);
+    assert_int_equal(in.unit_count, 1);
+    assert_int_equal(in.units[0].origin, ORIGIN_KERNEL);
+    assert_int_equal(in.device_count, 2);
+    assert_true(in.incomplete);
+}
+
+// makedumpfile may leave out what the driver keeps of a unit; its tables are then looked for.
+static void test_unit_unknown(void **state)
+{
+    (void)state;
+    build();
+    fake_linux_put(&l, l.drhd[0] + FAKE_DRHD_IOMMU, FAKE_DIRECT + l.vmalloc, 8);
+    l.absent[l.vmalloc / DAM_PAGE_SIZE] = true;
+    assert_int_equal(enter((struct inspect_options){0}), TOOL_OK);
+    assert_int_equal(in.unit_count, 2);
+    assert_int_equal(in.units[0].base, 0xFED91000); // that is known, and was off
+    assert_false(in.units[0].translating);
+    assert_int_equal(in.units[1].origin, ORIGIN_GUESS);
+    assert_int_equal(in.units[1].root.v, l.root[0]);
+    assert_int_equal(in.requester_count, 2);
+    assert_true(in.incomplete);
+    assert_non_null(strstr(in.kernel_problem, "the dump does not hold intel_iommu"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_kernel, leave),
+        cmocka_unit_test_teardown(test_list_broken, leave),
+        cmocka_unit_test_teardown(test_unit_unknown, leave),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
