@@ -302,13 +302,15 @@ static void add_name(struct fake_linux *l, char type, const char *name)
     memcpy(l->ram + at + head, tokens, count);
 }
 
-static uint64_t encoded(const struct fake_linux *l, uint64_t va)
+static uint64_t encoded(const struct fake_linux *l, uint64_t va, uint64_t place)
 {
     switch (l->options.kallsyms) {
     case FAKE_PERCPU:
         return va < FAKE_IMAGE ? va : FAKE_IMAGE - 1 - va;
     case FAKE_RELATIVE:
         return va - FAKE_IMAGE;
+    case FAKE_PLACE:
+        return va - place;
     default:
         return va;
     }
@@ -344,7 +346,8 @@ static void build_kallsyms(struct fake_linux *l)
     l->names = take(l, 0, 1);
     for (unsigned i = 0; i < count; i++) {
         add_name(l, 'D', symbols[i].name);
-        fake_linux_put(l, l->offsets + i * size, encoded(l, image_va(symbols[i].pa)), size);
+        uint64_t place = l->offsets + i * size;
+        fake_linux_put(l, place, encoded(l, image_va(symbols[i].pa), image_va(place)), size);
     }
     fake_linux_put(l, l->num_syms, count, 4);
     fake_linux_put(l, l->relative_base, FAKE_IMAGE, 8);
@@ -361,6 +364,20 @@ static void tell(struct fake_linux *l, const char *format, ...)
     int more = vsnprintf(l->info + have, sizeof l->info - have, format, arguments);
     va_end(arguments);
     need(more > 0 && have + (size_t)more < sizeof l->info);
+}
+
+static char *info_line(struct fake_linux *l, const char *key)
+{
+    size_t size = strlen(key);
+    for (char *line = l->info; line != NULL && *line != '\0'; line = strchr(line, '\n'), line += line != NULL)
+        if (strncmp(line, key, size) == 0 && line[size] == '=')
+            return line;
+    abort();
+}
+
+void fake_linux_drop(struct fake_linux *l, const char *key)
+{
+    *info_line(l, key) = '#';
 }
 
 static void build_info(struct fake_linux *l)
@@ -382,21 +399,9 @@ static void build_info(struct fake_linux *l)
     for (unsigned i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
         tell(l, "SYMBOL(%s)=%llx\n", symbols[i].name, (unsigned long long)image_va(symbols[i].pa));
     tell(l, "NUMBER(phys_base)=%lld\nNUMBER(pgtable_l5_enabled)=%d\n", PHYS_BASE, l->options.levels == 5);
+    if (l->options.kallsyms == FAKE_PLACE)
+        fake_linux_drop(l, "SYMBOL(kallsyms_relative_base)");
     tell(l, "KERNELOFFSET=0\nNUMBER(sme_mask)=%llx\n", (unsigned long long)l->options.sme_mask);
-}
-
-static char *info_line(struct fake_linux *l, const char *key)
-{
-    size_t size = strlen(key);
-    for (char *line = l->info; line != NULL && *line != '\0'; line = strchr(line, '\n'), line += line != NULL)
-        if (strncmp(line, key, size) == 0 && line[size] == '=')
-            return line;
-    abort();
-}
-
-void fake_linux_drop(struct fake_linux *l, const char *key)
-{
-    *info_line(l, key) = '#';
 }
 
 void fake_linux_tell(struct fake_linux *l, const char *key, const char *value)

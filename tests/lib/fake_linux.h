@@ -45,7 +45,7 @@ enum {
 
 struct fake_linux_options {
     unsigned levels; // of its page tables, 4 or 5; 0: 4
-    enum fake_kallsyms { FAKE_PERCPU, FAKE_RELATIVE, FAKE_ABSOLUTE } kallsyms;
+    enum fake_kallsyms { FAKE_PERCPU, FAKE_RELATIVE, FAKE_PLACE, FAKE_ABSOLUTE } kallsyms;
     bool scalable;     // intel_iommu_sm
     uint64_t sme_mask; // in every entry of the page tables
 };

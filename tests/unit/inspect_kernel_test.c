@@ -136,7 +136,7 @@ static void test_info_missing(void **state)
         {"SYMBOL(kallsyms_token_table)", "names of kallsyms"},
         {"SYMBOL(kallsyms_token_index)", "names of kallsyms"},
         {"SYMBOL(kallsyms_offsets)", "values of kallsyms"},
-        {"SYMBOL(kallsyms_relative_base)", "values of kallsyms"},
+        {"SYMBOL(kallsyms_relative_base)", "kallsyms says that _stext is at"},
         {"NUMBER(phys_base)", "phys_base"},
     };
     (void)state;

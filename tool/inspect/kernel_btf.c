@@ -17,7 +17,8 @@ enum tool_status btf_open(struct kernel *k, struct tool_error *error)
 {
     uint64_t start, stop;
     if (!kernel_symbol(k, "__start_BTF", &start) || !kernel_symbol(k, "__stop_BTF", &stop))
-        return tool_fail(error, TOOL_BAD_INPUT, "the kernel carries no BTF: it was built without");
+        return tool_fail(error, TOOL_BAD_INPUT,
+                         "kallsyms has no __start_BTF: a kernel without BTF, or without KALLSYMS_ALL");
     if (stop <= start || stop - start > MAX_BTF_SIZE)
         return tool_fail(error, TOOL_BAD_INPUT, "BTF from 0x%llx to 0x%llx cannot be",
                          (unsigned long long)start, (unsigned long long)stop);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // kallsyms: the kernel's symbol table as it lies in memory. Names are strings of tokens, one byte each, that
 // stand for frequent pieces of text; the first character of a name is its type. Linux kernel/kallsyms.c and
-// scripts/kallsyms.c, 5.19 to 6.12: the order of the tables changed on the way, so each is looked up by name.
+// scripts/kallsyms.c, 6.0 to 6.12: the order of the tables changed on the way, so each is looked up by name.
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,7 +60,8 @@ static dam_err value_of(const struct kernel *k, uint32_t index, enum kernel_symb
     const struct kernel_symbols *s = &k->symbols;
     uint8_t raw[8];
     size_t size = form == KALLSYMS_ABSOLUTE ? 8 : 4;
-    dam_err err = kernel_read(k, s->table + (uint64_t)index * size, raw, size);
+    uint64_t place = s->table + (uint64_t)index * size;
+    dam_err err = kernel_read(k, place, raw, size);
     if (err)
         return err;
     uint32_t offset = get_le32(raw);
@@ -68,6 +69,8 @@ static dam_err value_of(const struct kernel *k, uint32_t index, enum kernel_symb
         *va = get_le64(raw);
     else if (form == KALLSYMS_RELATIVE)
         *va = s->base + offset;
+    else if (form == KALLSYMS_PLACE)
+        *va = place + (uint64_t)(int64_t)(int32_t)offset;
     else // base - 1 - offset, and -1 - offset is ~offset
         *va = offset & 0x80000000u ? s->base + (uint32_t)~offset : offset;
     return DAM_OK;
@@ -179,8 +182,12 @@ static enum tool_status read_head(struct kernel *k, struct tool_error *error)
         return TOOL_OK;
     }
     s->form = KALLSYMS_PERCPU;
-    if (!info_symbol(k, "kallsyms_offsets", &s->table) || !info_symbol(k, "kallsyms_relative_base", &va))
+    if (!info_symbol(k, "kallsyms_offsets", &s->table))
         return tool_fail(error, TOOL_BAD_INPUT, "VMCOREINFO does not tell where the values of kallsyms are");
+    if (!info_symbol(k, "kallsyms_relative_base", &va)) { // newer than 6.12: there is no base
+        s->form = KALLSYMS_PLACE;
+        return TOOL_OK;
+    }
     err = kernel_read(k, va, raw, 8);
     if (err)
         return kernel_unreadable(k, error, err, "kallsyms_relative_base", va);

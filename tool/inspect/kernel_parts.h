@@ -27,6 +27,7 @@ struct kernel_symbols {
     enum kernel_symbols_form {
         KALLSYMS_PERCPU,   // negative offsets from the base; others are the values themselves
         KALLSYMS_RELATIVE, // offsets from the base
+        KALLSYMS_PLACE,    // offsets from the place where they stand, with a sign
         KALLSYMS_ABSOLUTE, // 64-bit addresses
     } form;
     uint64_t base;
