@@ -4,6 +4,7 @@
 #   make test     unit, property and tool tests with sanitizers (TAP on standard output)
 #   make fuzz     the libFuzzer targets: build/fuzz/*
 #   make bench    the benchmarks: build/bench/*
+#   make install  the tool, its manual pages and its completion: PREFIX=/usr/local, DESTDIR=
 # No configure step; CC=clang works everywhere.
 # Make's own default is cc; an environment or a command line that names a compiler wins.
 ifeq ($(origin CC),default)
@@ -44,7 +45,7 @@ STAGE_PURE := $(wildcard stage/pure/*.c)
 TOOL_LIBS := -lkdumpfile -laddrxlat -lbpf -ljson-c -lelf -lz -lpci
 TEST_LIBS := -lcmocka $(TOOL_LIBS)
 
-.PHONY: all tool stage machine test tests qtests fuzz bench clean format
+.PHONY: all tool stage machine test tests qtests fuzz bench install clean format
 all: tool
 tool: $(B)/host/cofferdam
 stage: $(B)/stage/stage.bin
@@ -160,6 +161,17 @@ $(BENCH_BIN): $(B)/bench/%: $(B)/bench/bench/%.o $(call obj,bench,$(BENCH_LIB)) 
 		$(B)/stage/stage/libc.o
 	$(CC) -o $@ $^
 bench: $(BENCH_BIN)
+
+# ---- what goes onto a machine ----
+PREFIX ?= /usr/local
+DESTDIR ?=
+MAN_PAGES := $(wildcard tool/*.1)
+install: $(B)/host/cofferdam
+	install -D -m 755 $< $(DESTDIR)$(PREFIX)/bin/cofferdam
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 644 tool/cofferdam.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cofferdam
+	install -D -m 644 docs/inspect.schema.json $(DESTDIR)$(PREFIX)/share/cofferdam/inspect.schema.json
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')

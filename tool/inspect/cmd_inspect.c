@@ -22,7 +22,7 @@
     "      --no-kernel       do not look at the dead kernel's own structures\n"                              \
     "      --scan            look for root tables although some are known\n"                                 \
     "      --color WHEN      auto, always or never\n"                                                        \
-    "  -h, --help            this text, or that of the verb\n"
+    "  -h, --help            this text; \"inspect VERB --help\": that of a verb\n"
 
 static const struct verb *find_verb(const char *name)
 {
@@ -41,11 +41,8 @@ static int help(const struct tool_command *self, const struct verb *verb)
     } else {
         printf("Usage: cofferdam inspect %s\n%s.\n\nVerbs; without one, units and devices are shown:\n",
                self->arguments, self->summary);
-        for (size_t i = 0; inspect_verbs[i] != NULL; i++) {
-            char line[64];
-            snprintf(line, sizeof line, "%s %s", inspect_verbs[i]->name, inspect_verbs[i]->arguments);
-            printf("  %-27s %s\n", line, inspect_verbs[i]->summary);
-        }
+        for (size_t i = 0; inspect_verbs[i] != NULL; i++)
+            printf("  %-10s %s\n", inspect_verbs[i]->name, inspect_verbs[i]->summary);
         printf("\n%s\nExit status: 0 nothing odd, 1 findings or differences, 2 wrong usage, 3 bad input, "
                "4 incomplete: the\ndump lacks pages, 5 output or memory, 130 or 143 interrupted.\n",
                self->help);
@@ -165,7 +162,7 @@ static bool take_word(struct words *w)
         cli_usage_error(call->self, "unknown option %s", word);
         return false;
     }
-    if (call->path == NULL && !(w->help && find_verb(word) != NULL)) {
+    if (call->path == NULL) {
         call->path = word;
         return true;
     }
@@ -216,6 +213,9 @@ static int run_call(struct verb_call *call, int argc, char **argv)
     struct words words = {.call = call, .source = &call->source, .argc = argc, .argv = argv};
     if (!take_words(&words))
         return INSPECT_USAGE;
+    // "inspect walk --help": nobody asks for help about a dump of that name.
+    if (words.help && call->verb == NULL && call->path != NULL)
+        call->verb = find_verb(call->path);
     if (words.help)
         return help(call->self, call->verb);
     if (call->path == NULL) {

@@ -100,13 +100,16 @@ static bool number(const char **text, unsigned digits, char follows, unsigned *o
 }
 
 // Hexadecimal as the rest of the name, with 0x or without.
+// In hexadecimal, as the note prints it and the stage's command line has it; 0x may stand before it.
 static bool parse_pasid(const char *text, uint32_t *pasid)
 {
     unsigned value;
-    text += text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 2 : 0;
-    bool sound = number(&text, 5, '\0', &value);
+    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+        text += 2;
+    if (!number(&text, 5, '\0', &value))
+        return false;
     *pasid = value;
-    return sound;
+    return true;
 }
 
 static bool parse_requester(const char *text, uint16_t *segment, uint16_t *rid, bool *one, uint32_t *pasid)

@@ -14,7 +14,7 @@ int verb_usage(const struct verb_call *call, const char *format, ...)
     va_start(arguments, format);
     tool_vfail(&error, TOOL_USAGE, format, arguments);
     va_end(arguments);
-    cli_error(call->self, TOOL_USAGE, "%s: %.300s (see cofferdam inspect --help %s)", call->verb->name,
+    cli_error(call->self, TOOL_USAGE, "%s: %.300s (see cofferdam inspect %s --help)", call->verb->name,
               error.text, call->verb->name);
     return INSPECT_USAGE;
 }
