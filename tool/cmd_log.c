@@ -17,26 +17,20 @@ struct log_arguments {
 
 static void show(const struct log_arguments *arguments, const struct dump *dump, const struct note *note)
 {
-    struct dump_about about;
-    dump_describe(arguments->input, dump, &about);
     if (arguments->json) {
         struct json_object *o = note_json(note), *file = json_object_new_object();
         json_put_text(file, "path", arguments->input);
         json_put_text(file, "format", dump_format_word(dump->format));
         json_put_bool(file, "flattened", dump->flattened);
-        json_put_text(file, "kernel_release", about.release);
-        json_put_text(file, "libkdumpfile_format", about.format);
-        json_put_text(file, "libkdumpfile_problem", about.problem);
+        json_put_text(file, "kernel_release", dump->release);
         json_object_object_add(o, "file", file);
         json_print(o);
         return;
     }
     printf("File           %s: %s%s", arguments->input, dump_format_word(dump->format),
            dump->flattened ? ", flattened" : "");
-    if (about.release[0] != '\0')
-        printf(", Linux %s", about.release);
-    if (about.problem[0] != '\0')
-        printf(" (libkdumpfile cannot open it: %s)", about.problem);
+    if (dump->release[0] != '\0')
+        printf(", Linux %s", dump->release);
     putchar('\n');
     note_print(stdout, note);
 }

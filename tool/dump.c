@@ -38,29 +38,6 @@ static enum tool_status not_a_dump(const uint8_t *start, size_t size, struct too
     return tool_fail(error, TOOL_BAD_INPUT, "not a dump: the file is %s", kind);
 }
 
-enum tool_status dump_read(const struct dump_source *source, struct dump *out, struct tool_error *error)
-{
-    uint8_t start[1024];
-    size_t size = source_read(source, 0, start, sizeof start);
-    *out = (struct dump){.flattened = source->flattened};
-    if (size >= 4 && memcmp(start,
-                            "\x7F"
-                            "ELF",
-                            4) == 0) {
-        out->format = DUMP_ELF;
-        return dump_elf_read(source, out, error);
-    }
-    if (size >= 8 && memcmp(start, "KDUMP   ", 8) == 0) {
-        out->format = DUMP_KDUMP;
-        return dump_kdump_read(source, out, error);
-    }
-    if (size >= 8 && get_le64(start) == DAM_NOTE_MAGIC) {
-        out->format = DUMP_NOTE;
-        return TOOL_OK;
-    }
-    return not_a_dump(start, size, error);
-}
-
 // A note that is looked for, and where it goes.
 struct wanted {
     const char *name;
@@ -152,6 +129,55 @@ enum tool_status dump_find_note(const struct dump_source *source, const struct d
 {
     struct wanted wanted = {name, strlen(name) + 1, type, max, bytes, size};
     return search(source, dump, &wanted, error);
+}
+
+static enum tool_status recognise(const struct dump_source *source, struct dump *out,
+                                  struct tool_error *error)
+{
+    uint8_t start[1024];
+    size_t size = source_read(source, 0, start, sizeof start);
+    *out = (struct dump){.flattened = source->flattened};
+    if (size >= 4 && memcmp(start,
+                            "\x7F"
+                            "ELF",
+                            4) == 0) {
+        out->format = DUMP_ELF;
+        return dump_elf_read(source, out, error);
+    }
+    if (size >= 8 && memcmp(start, "KDUMP   ", 8) == 0) {
+        out->format = DUMP_KDUMP;
+        return dump_kdump_read(source, out, error);
+    }
+    if (size >= 8 && get_le64(start) == DAM_NOTE_MAGIC) {
+        out->format = DUMP_NOTE;
+        return TOOL_OK;
+    }
+    return not_a_dump(start, size, error);
+}
+
+// VMCOREINFO's first line is "OSRELEASE=…". Whatever is wrong with it: nobody tells the release then.
+static void read_release(const struct dump_source *source, struct dump *out)
+{
+    static const char key[] = "OSRELEASE=";
+    struct tool_error ignored;
+    uint8_t *text = NULL;
+    size_t size = 0, n = 0, at = sizeof key - 1;
+    if (dump_find_note(source, out, "VMCOREINFO", 0, MAX_VMCOREINFO, &text, &size, &ignored) != TOOL_OK)
+        return;
+    if (size >= at && memcmp(text, key, at) == 0) {
+        for (; at < size && n < sizeof out->release - 1 && text[at] != '\n' && text[at] != '\0'; at++)
+            out->release[n++] = text[at] > 0x20 && text[at] < 0x7F ? (char)text[at] : '?';
+        out->release[n] = '\0';
+    }
+    free(text);
+}
+
+enum tool_status dump_read(const struct dump_source *source, struct dump *out, struct tool_error *error)
+{
+    enum tool_status status = recognise(source, out, error);
+    if (status == TOOL_OK)
+        read_release(source, out);
+    return status;
 }
 
 enum tool_status dump_note(const struct dump_source *source, const struct dump *dump, uint8_t **bytes,

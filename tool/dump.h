@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Finds Cofferdam's note in a dump.
 //
-// libkdumpfile tells what a dump is and which kernel it is of, but it gives out no notes but the few it knows
-// (PRSTATUS, VMCOREINFO), and 0.5.1 reads no flattened streams. So the notes are found here: by libelf's
-// reading of the program headers of an ELF dump, by the sub-header of a kdump-compressed one.
+// Not by libkdumpfile: it gives out no notes but the few it knows (PRSTATUS, VMCOREINFO), 0.5.1 reads no
+// flattened streams, and damaged headers crash it. So the notes are found here: by libelf's reading of the
+// program headers of an ELF dump, by the sub-header of a kdump-compressed one.
 #ifndef TOOL_DUMP_H
 #define TOOL_DUMP_H
 
@@ -27,11 +27,13 @@ struct dump {
     bool flattened;
     struct note_area areas[MAX_NOTE_AREAS];
     size_t area_count;
-    char release[66]; // of the crashed kernel, as a kdump header tells; else ""
+    char release[80]; // of the crashed kernel, as VMCOREINFO or a kdump header tells; else ""
 };
 
-// Recognises the dump and finds its note areas. TOOL_BAD_INPUT: no dump, or of a kind that is not supported;
-// the text says which.
+#define MAX_VMCOREINFO (64u * 1024) // Linux: one page
+
+// Recognises the dump, finds its note areas and the kernel's release. TOOL_BAD_INPUT: no dump, or of a kind
+// that is not supported; the text says which.
 TOOL_MUST_CHECK enum tool_status dump_read(const struct dump_source *source, struct dump *out,
                                            struct tool_error *error);
 
@@ -48,17 +50,6 @@ TOOL_MUST_CHECK enum tool_status dump_find_note(const struct dump_source *source
 
 // "ELF", "kdump-compressed" or "note".
 const char *dump_format_word(enum dump_format format);
-
-// What libkdumpfile knows of the dump; empty strings when it cannot tell. The release is taken from the
-// dump's own header when the library does not give it.
-struct dump_about {
-    char format[64];   // the library's own word
-    char release[80];  // of the crashed kernel
-    char problem[128]; // why the library cannot open the file; "" when it can
-};
-
-// Asks libkdumpfile about the dump at path. Flattened streams are not asked about: 0.5.1 does not know them.
-void dump_describe(const char *path, const struct dump *dump, struct dump_about *about);
 
 // A PT_LOAD of an ELF dump: memsz bytes of physical memory from pa on, of which filesz are in the file.
 struct dump_load {

@@ -8,8 +8,6 @@
 
 #include <cofferdam/abi.h>
 
-#define MAX_VMCOREINFO (64u * 1024) // Linux: one page
-
 bool memory_append(struct dam_ranges *ranges, uint64_t start, uint64_t end, bool whole_pages)
 {
     struct dam_range *last = ranges->count ? &ranges->at[ranges->count - 1] : NULL;
@@ -57,18 +55,6 @@ static enum tool_status find_note(const struct memory_file *file, const struct d
     return status == TOOL_SYSTEM ? status : TOOL_OK;
 }
 
-// "OSRELEASE=…" is VMCOREINFO's first line.
-static void release_of(const char *text, size_t size, char out[80])
-{
-    static const char key[] = "OSRELEASE=";
-    size_t n = 0, at = sizeof key - 1;
-    if (size < at || memcmp(text, key, at) != 0)
-        return;
-    for (; at < size && n < 79 && text[at] != '\n' && text[at] != '\0'; at++)
-        out[n++] = text[at] > 0x20 && text[at] < 0x7F ? (char)text[at] : '?';
-    out[n] = '\0';
-}
-
 static enum tool_status read_notes(struct memory_provider *p, const struct dump *dump,
                                    struct tool_error *error)
 {
@@ -90,8 +76,6 @@ static enum tool_status read_notes(struct memory_provider *p, const struct dump 
     p->note = file->note;
     p->vmcoreinfo = (const char *)file->vmcoreinfo;
     snprintf(p->about.release, sizeof p->about.release, "%s", dump->release);
-    if (file->vmcoreinfo != NULL)
-        release_of(p->vmcoreinfo, p->vmcoreinfo_size, p->about.release);
     return status;
 }
 
