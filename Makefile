@@ -88,7 +88,15 @@ $(B)/host/stage/pure/%.o: stage/pure/%.c
 $(B)/%/stage_blob.o: tool/stage_blob.S $(B)/stage/stage.bin
 	@mkdir -p $(@D)
 	$(CC) -DSTAGE_BIN='"$(B)/stage/stage.bin"' -c $< -o $@
-$(B)/host/cofferdam: $(call obj,host,$(ENGINE) $(TOOL)) $(B)/host/stage_blob.o
+# The page of inspect's report.
+$(B)/report_page.html: $(wildcard tool/inspect/report.html tool/inspect/report.css tool/inspect/report.js) \
+		tool/inspect/report_page.sh
+	@mkdir -p $(@D)
+	tool/inspect/report_page.sh tool/inspect >$@.new && mv $@.new $@
+$(B)/%/report_blob.o: tool/inspect/report_blob.S $(B)/report_page.html
+	@mkdir -p $(@D)
+	$(CC) -DREPORT_PAGE='"$(B)/report_page.html"' -c $< -o $@
+$(B)/host/cofferdam: $(call obj,host,$(ENGINE) $(TOOL)) $(B)/host/stage_blob.o $(B)/host/report_blob.o
 	$(CC) -o $@ $^ $(TOOL_LIBS)
 
 # ---- tests: one program a file, all with sanitizers ----
@@ -102,7 +110,7 @@ $(B)/asan/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(GNU) $(SAN) -Itests -Itool -Istage -DTEST_DATA='"tests/data"' -c $< -o $@
 TEST_OBJ := $(call obj,asan,$(ENGINE) $(TOOL_LIB) $(STAGE_PURE) $(TESTLIB))
-$(B)/asan/testlib.a: $(TEST_OBJ) $(B)/asan/stage_blob.o
+$(B)/asan/testlib.a: $(TEST_OBJ) $(B)/asan/stage_blob.o $(B)/asan/report_blob.o
 	@rm -f $@
 	ar rcs $@ $^
 TEST_BIN := $(patsubst %.c,$(B)/asan/%,$(TESTS))
@@ -141,7 +149,8 @@ $(B)/fuzz/stage/pure/%.o: stage/pure/%.c
 $(B)/fuzz/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(COMMON) $(GNU) $(FUZZ_SAN) -Itests -Itool -Istage -c $< -o $@
-$(B)/fuzz/testlib.a: $(call obj,fuzz,$(ENGINE) $(TOOL_LIB) $(STAGE_PURE) $(TESTLIB)) $(B)/fuzz/stage_blob.o
+$(B)/fuzz/testlib.a: $(call obj,fuzz,$(ENGINE) $(TOOL_LIB) $(STAGE_PURE) $(TESTLIB)) $(B)/fuzz/stage_blob.o \
+		$(B)/fuzz/report_blob.o
 	@rm -f $@
 	ar rcs $@ $^
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZERS))

@@ -5,5 +5,5 @@
 
 // In the order of the help.
 const struct verb *const inspect_verbs[] = {
-    &verb_walk, &verb_ranges, &verb_translate, &verb_reach, &verb_findings, &verb_diff, NULL,
+    &verb_walk, &verb_ranges, &verb_translate, &verb_reach, &verb_findings, &verb_diff, &verb_report, NULL,
 };

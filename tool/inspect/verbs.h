@@ -49,6 +49,7 @@ struct verb {
 
 extern const struct verb *const inspect_verbs[]; // ends with NULL (verbs.c)
 extern const struct verb verb_walk, verb_ranges, verb_translate, verb_reach, verb_findings, verb_diff;
+extern const struct verb verb_report;
 
 // No argument but the verb's own name may be left. false: a message was printed, exit with INSPECT_USAGE.
 bool verb_no_arguments(const struct verb_call *call);
