@@ -110,19 +110,27 @@ int show_find(const struct verb_call *call, const struct inspection *inspection,
     return INSPECT_USAGE;
 }
 
-static void show_device(const struct inspection *inspection, const struct inspect_requester *r)
+// What a requester is, as far as anybody knows: "Ethernet controller: Intel … [e1000e]", or "".
+static const char *device_line(const struct inspection *inspection, const struct inspect_requester *r,
+                               struct pci_names *names, char line[PCI_NAME_LINE])
 {
     const struct inspect_device *device = inspect_device_of(inspection, r->unit->segment, r->rid);
-    if (device == NULL)
-        return;
-    struct pci_names *names = pci_names_open(NULL);
     struct pci_name name;
+    line[0] = '\0';
+    if (device != NULL && r->span <= 1) {
+        pci_name_of(names, device, &name);
+        pci_name_line(&name, line);
+    }
+    return line;
+}
+
+static void show_device(const struct inspection *inspection, const struct inspect_requester *r)
+{
     char line[PCI_NAME_LINE];
-    pci_name_of(names, device, &name);
-    pci_name_line(&name, line);
-    pci_names_close(names);
-    if (line[0] != '\0')
+    struct pci_names *names = pci_names_open(NULL);
+    if (device_line(inspection, r, names, line)[0] != '\0')
         printf("%s\n", line);
+    pci_names_close(names);
 }
 
 void show_requester(const struct inspection *inspection, const struct inspect_requester *r)
@@ -171,6 +179,18 @@ void show_sharers(const struct inspection *inspection, const struct inspect_tree
         fputs(separator, stdout);
         text_print(TEXT_HEAD, "%s%s", requester_text(r, name), requester_more(r, more));
         separator = ", ";
+    }
+}
+
+void show_sharer_lines(const struct inspection *inspection, const struct inspect_tree *tree,
+                       struct pci_names *names)
+{
+    const struct inspect_requester *r;
+    size_t i = 0;
+    while ((r = next_sharer(inspection, tree, &i)) != NULL) {
+        char name[REQUESTER_TEXT], more[REQUESTER_MORE], line[PCI_NAME_LINE];
+        text_print(TEXT_HEAD, "%s%s", requester_text(r, name), requester_more(r, more));
+        printf("%s%s\n", device_line(inspection, r, names, line)[0] != '\0' ? "  " : "", line);
     }
 }
 

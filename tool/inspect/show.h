@@ -5,6 +5,7 @@
 
 #include "inspect/json_out.h"
 #include "inspect/model.h"
+#include "inspect/pci_names.h"
 #include "inspect/requester.h"
 #include "inspect/text.h"
 #include "inspect/verbs.h"
@@ -46,6 +47,9 @@ struct json_object *show_range_json(const struct inspect_range *range);
 
 // The requesters that share a tree, as a list of names for people: "0000:00:02.0, 0000:00:02.1".
 void show_sharers(const struct inspection *inspection, const struct inspect_tree *tree);
+// The same, a line each, with what they are.
+void show_sharer_lines(const struct inspection *inspection, const struct inspect_tree *tree,
+                       struct pci_names *names);
 // The same as a list of the open object.
 void show_json_sharers(struct json_out *out, const struct inspection *inspection,
                        const struct inspect_tree *tree);

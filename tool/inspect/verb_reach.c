@@ -9,6 +9,7 @@
 struct reach {
     const struct verb_call *call;
     struct inspection *inspection;
+    struct pci_names *names;
     struct json_out *json; // NULL: text
     uint64_t first, last;
     struct dam_range range;
@@ -42,8 +43,7 @@ static void begin_group(struct group *g)
         json_out_list(s->json, "ranges");
         return;
     }
-    show_sharers(s->inspection, g->tree);
-    printf(" on %s\n", g->tree->unit->name);
+    show_sharer_lines(s->inspection, g->tree, s->names);
 }
 
 static void print_range(const struct group *g, const struct inspect_range *range)
@@ -301,8 +301,10 @@ static int run(struct verb_call *call)
     s.range = (struct dam_range){s.first, s.last == UINT64_MAX ? s.last : s.last + 1};
     s.watch = (struct dam_ranges){&s.range, 1, 1};
     int status = verb_open(call, &inspection);
+    s.names = pci_names_open(NULL);
     if (status == INSPECT_OK)
         status = reach(&s);
+    pci_names_close(s.names);
     inspect_close(&inspection);
     return status;
 }
