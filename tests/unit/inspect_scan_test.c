@@ -200,16 +200,24 @@ static void test_absent(void **state)
 
 static void test_root_entries(void **state)
 {
+    static const uint64_t wrong[] = {2, 0x801, 0x10, BASE + BYTES + 1, 1ull << 60 | 1, ~0ull};
     (void)state;
     old_kernel_attach(&old, 0x0010, 0, 4, 7, tree(4));
+    old_kernel_attach(&old, 0x0018, 0, 4, 7, tree(4));
     uint64_t *word = old_kernel_word(&old, old.root);
-    const uint64_t sound = word[0], wrong[] = {0, 2, 0x801, 0x10, BASE + BYTES + 1, 1ull << 60 | 1};
+    const uint64_t sound = word[0];
     for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         word[2] = wrong[i];
         assert_int_equal(scan(NULL), DAM_OK);
-        assert_int_equal(found.count, i == 0);
+        expect_one(false, 2, 0, 1, 0);
     }
-    word[2] = 0;
+    word[3] = ~0ull;
+    assert_int_equal(scan(NULL), DAM_OK);
+    expect_one(false, 2, 0, 2, 0);
+    word[5] = ~0ull; // more is not damage
+    assert_int_equal(scan(NULL), DAM_OK);
+    assert_int_equal(found.count, 0);
+    word[3] = word[5] = word[2] = 0;
     word[0] = sound & ~1ull;
     assert_int_equal(scan(NULL), DAM_OK);
     assert_int_equal(found.count, 0);

@@ -15,6 +15,7 @@
 #define ENTRIES_MAX   256u       // entries looked at for one candidate
 #define HOPELESS      16u        // unsound entries before any sound one
 #define READS_MAX     (1u << 18) // page reads for all candidates together, beside one for each page
+#define DAMAGED_MAX   2u         // halves of root entries that may be broken
 #define PROGRESS_STEP (16u << 20)
 
 struct scan {
@@ -192,44 +193,51 @@ static void keep(struct scan_result *out, const struct scan_root *root)
     out->roots[at] = *root;
 }
 
+// Whether a word that is not 0 leads to a context table. Second halves of entries lead to one in scalable
+// mode alone.
+static bool sound_half(const struct scan *s, uint64_t word, bool second, bool scalable)
+{
+    struct vtd_root half = vtd_root_decode(word, HAW);
+    return half.present && !half.reserved && in_ram(s, half.context_table.v) && (scalable || !second);
+}
+
+// Whether the words alone could be a root table: each is 0 or leads to a context table, but for a few that
+// may be damaged.
+static bool could_be_root(const struct scan *s, const uint64_t words[WORDS], bool scalable)
+{
+    unsigned sound = 0, damaged = 0;
+    for (unsigned i = 0; i < WORDS && damaged <= DAMAGED_MAX; i++) {
+        if (words[i] == 0)
+            continue;
+        bool good = sound_half(s, words[i], i % 2, scalable);
+        sound += good;
+        damaged += !good;
+    }
+    return sound > 0 && damaged <= DAMAGED_MAX;
+}
+
 static struct scan_root look_at_root(struct scan *s, dam_pa pa, const uint64_t words[WORDS], bool scalable)
 {
     struct scan_root root = {.root = pa, .scalable = scalable};
-    for (unsigned i = 0; i < WORDS && !enough(s, &root); i++)
-        if (words[i] != 0)
-            look_at_contexts(s, vtd_root_decode(words[i], HAW).context_table, &root);
-    return root;
-}
-
-// Whether the words alone could be a root table: each is 0, or present, with nothing reserved, and leads to
-// RAM. *halves: second halves of entries are in use, which only scalable mode has.
-static bool could_be_root(const struct scan *s, const uint64_t words[WORDS], bool *halves)
-{
-    unsigned present = 0;
-    *halves = false;
-    for (unsigned i = 0; i < WORDS; i++) {
+    if (!could_be_root(s, words, scalable))
+        return root;
+    if (s->reads >= READS_MAX)
+        s->out->gave_up = true;
+    for (unsigned i = 0; i < WORDS && !enough(s, &root); i++) {
         if (words[i] == 0)
             continue;
-        struct vtd_root half = vtd_root_decode(words[i], HAW);
-        if (!half.present || half.reserved || !in_ram(s, half.context_table.v))
-            return false;
-        *halves |= i % 2 == 1;
-        present++;
+        if (sound_half(s, words[i], i % 2, scalable))
+            look_at_contexts(s, vtd_root_decode(words[i], HAW).context_table, &root);
+        else
+            root.unsound++;
     }
-    return present > 0;
+    return root;
 }
 
 static void look_at_page(struct scan *s, dam_pa pa, const uint64_t words[WORDS])
 {
-    bool halves;
-    if (!could_be_root(s, words, &halves))
-        return;
-    if (s->reads >= READS_MAX) {
-        s->out->gave_up = true;
-        return;
-    }
     struct scan_root root = look_at_root(s, pa, words, true);
-    if (!likely(&root) && !halves)
+    if (!likely(&root))
         root = look_at_root(s, pa, words, false);
     if (likely(&root))
         keep(s->out, &root);
