@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect/overview.h"
 #include "inspect/progress.h"
 #include "inspect/text.h"
 #include "inspect/verbs.h"
@@ -57,7 +58,6 @@ struct words {
     struct verb_source *source; // the options that come are about this dump
     int argc, next;
     char **argv;
-    bool help;
 };
 
 static bool parse_number(const char **text, char follows, uint64_t *out)
@@ -114,8 +114,6 @@ static enum taken take_flag(struct words *w)
     struct inspect_options *o = &w->source->options;
     if (strcmp(word, "--json") == 0 || strcmp(word, "-j") == 0)
         w->call->json = true;
-    else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
-        w->help = true;
     else if (strcmp(word, "--no-note") == 0)
         o->ignore_note = true;
     else if (strcmp(word, "--no-kernel") == 0)
@@ -195,6 +193,23 @@ static bool take_words(struct words *w)
     return true;
 }
 
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+// The verb that help is wanted for, with a dump before it or without; NULL: for all of it.
+static const struct verb *first_verb(int argc, char **argv)
+{
+    const struct verb *verb = NULL;
+    for (int i = 1; i < argc && verb == NULL; i++)
+        verb = find_verb(argv[i]);
+    return verb;
+}
+
 static bool make_source(struct verb_source *source, int argc)
 {
     source->vtd_roots = calloc((size_t)argc, sizeof *source->vtd_roots);
@@ -211,23 +226,16 @@ static void free_source(struct verb_source *source)
 static int run_call(struct verb_call *call, int argc, char **argv)
 {
     struct words words = {.call = call, .source = &call->source, .argc = argc, .argv = argv};
+    if (asks_for_help(argc, argv))
+        return help(call->self, first_verb(argc, argv));
     if (!take_words(&words))
         return INSPECT_USAGE;
-    // "inspect walk --help": nobody asks for help about a dump of that name.
-    if (words.help && call->verb == NULL && call->path != NULL)
-        call->verb = find_verb(call->path);
-    if (words.help)
-        return help(call->self, call->verb);
     if (call->path == NULL) {
         cli_usage_error(call->self, "DUMP is missing");
         return INSPECT_USAGE;
     }
     progress_catch_signals();
-    if (call->verb == NULL) {
-        cli_usage_error(call->self, "a verb is missing");
-        return INSPECT_USAGE;
-    }
-    return call->verb->run(call);
+    return call->verb != NULL ? call->verb->run(call) : overview_run(call);
 }
 
 static enum tool_status run(const struct tool_command *self, int argc, char **argv)

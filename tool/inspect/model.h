@@ -56,6 +56,7 @@ struct inspect_tree {
     uint64_t unknown_tables;        // table pages that the dump does not hold
     uint64_t unknown_bytes;         // IOVAs that those would have said something about
     uint32_t findings;              // about this tree
+    uint8_t severity;               // the worst of them: enum dam_severity
 };
 
 struct inspect_requester {

@@ -2,6 +2,7 @@
 // One walk over a tree: what it maps, what is odd in it, what the dump does not hold of it.
 #include <stdlib.h>
 
+#include "base/finding.h"
 #include "inspect/model_own.h"
 #include "inspect/progress.h"
 
@@ -34,6 +35,15 @@ static struct dam_finding about(const struct audit *a, uint16_t code)
     };
 }
 
+static void tell(struct audit *a, const struct dam_finding *f)
+{
+    uint8_t severity = (uint8_t)dam_finding_severity(f->code);
+    a->tree->findings += a->tree->findings != UINT32_MAX;
+    if (severity > a->tree->severity)
+        a->tree->severity = severity;
+    inspect_add_finding(a->in, f);
+}
+
 static void report(struct audit *a, uint16_t code, const struct pt_table *t, unsigned index, uint64_t iova,
                    uint64_t size)
 {
@@ -48,8 +58,7 @@ static void report(struct audit *a, uint16_t code, const struct pt_table *t, uns
     f.address = t->pa.v + index * sizeof(uint64_t);
     f.raw = t->entries[index];
     f.iova = inspect_signed(&a->tree->params, t->iova + index * pt_span(t->level));
-    a->tree->findings += a->tree->findings != UINT32_MAX;
-    inspect_add_finding(a->in, &f);
+    tell(a, &f);
 }
 
 static void unknown(struct audit *a, uint64_t bytes)
@@ -152,8 +161,7 @@ static dam_err walk(struct audit *a)
     if (err == DAM_E_BUDGET) {
         struct dam_finding f = about(a, DAM_F_PT_BUDGET);
         f.address = a->tree->root.v;
-        a->tree->findings++;
-        inspect_add_finding(a->in, &f);
+        tell(a, &f);
         a->in->incomplete = true;
         err = DAM_OK;
     }

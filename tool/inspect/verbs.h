@@ -48,6 +48,7 @@ struct verb {
 };
 
 extern const struct verb *const inspect_verbs[]; // ends with NULL (verbs.c)
+extern const struct verb verb_units, verb_devices;
 extern const struct verb verb_walk, verb_ranges, verb_translate, verb_reach, verb_findings, verb_diff;
 extern const struct verb verb_report;
 

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "inspect/overview.h"
+#include "inspect/show.h"
+
+const char *origin_text(enum inspect_origin origin)
+{
+    switch (origin) {
+    case ORIGIN_NOTE:
+        return "our note";
+    case ORIGIN_COMMAND:
+        return "the command line";
+    case ORIGIN_KERNEL:
+        return "the dead kernel";
+    case ORIGIN_GUESS:
+        break;
+    }
+    return "a guess";
+}
+
+static const char *origin_word(enum inspect_origin origin)
+{
+    static const char *const words[] = {
+        [ORIGIN_NOTE] = "note",
+        [ORIGIN_COMMAND] = "command line",
+        [ORIGIN_KERNEL] = "kernel",
+        [ORIGIN_GUESS] = "guess",
+    };
+    return words[origin];
+}
+
+// Requesters of a unit whose entry was read, sound or not.
+static unsigned long requesters_of(const struct inspection *in, const struct inspect_unit *unit)
+{
+    unsigned long count = 0;
+    for (size_t i = 0; i < in->requester_count; i++)
+        count += in->requesters[i].unit == unit && in->requesters[i].words != 0;
+    return count;
+}
+
+static void add_row(struct text_table *table, const struct inspection *in, const struct inspect_unit *u)
+{
+    bool off = !u->translating;
+    text_cell(table, TEXT_PLAIN, "%s", u->name);
+    if (u->base)
+        text_cell(table, TEXT_PLAIN, "%" PRIx64, u->base);
+    else
+        text_cell(table, TEXT_FAINT, "unknown");
+    text_cell(table, TEXT_PLAIN, "%04x", u->segment);
+    text_cell(table, off ? TEXT_FAINT : TEXT_PLAIN, "%s", off ? "off" : u->mode);
+    if (off)
+        text_cell(table, TEXT_FAINT, "-");
+    else
+        text_cell(table, u->readable ? TEXT_PLAIN : TEXT_BAD, "%" PRIx64 "%s", u->root.v,
+                  u->readable ? "" : " (cannot be read)");
+    text_cell(table, TEXT_PLAIN, "%lu", requesters_of(in, u));
+    text_cell(table, u->origin == ORIGIN_GUESS ? TEXT_WARN : TEXT_PLAIN, "%s", origin_text(u->origin));
+}
+
+bool units_print(const struct inspection *in)
+{
+    static const char *const heads[] = {"UNIT",       "REGISTERS",  "SEGMENT",   "MODE",
+                                        "ROOT TABLE", "REQUESTERS", "KNOWN FROM"};
+    struct text_table table;
+    if (in->unit_count == 0) {
+        printf("no IOMMU units\n");
+        return true;
+    }
+    text_table_begin(&table, 7, heads, "lrllrrl");
+    for (size_t i = 0; i < in->unit_count; i++)
+        add_row(&table, in, &in->units[i]);
+    return text_table_print(&table, "");
+}
+
+static struct json_object *unit_json(const struct inspection *in, const struct inspect_unit *u)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_text(o, "name", u->name);
+    json_put_number(o, "index", u->index);
+    json_put_text(o, "kind", u->kind);
+    json_put_number(o, "segment", u->segment);
+    json_put_text(o, "known_from", origin_word(u->origin));
+    json_put_bool(o, "translating", u->translating);
+    json_put_text(o, "mode", u->mode);
+    json_put_hex(o, "root", u->root.v);
+    json_put_bool(o, "root_read", u->readable);
+    json_put_hex(o, "rtaddr", u->rtaddr);
+    json_put_number(o, "requesters", requesters_of(in, u));
+    json_put_number(o, "host_address_width", u->host_address_width);
+    if (u->base)
+        json_put_hex(o, "registers", u->base);
+    if (u->has_registers) {
+        json_put_hex(o, "cap", u->cap);
+        json_put_hex(o, "ecap", u->ecap);
+        json_put_hex(o, "gsts", u->gsts);
+    }
+    return o;
+}
+
+void units_json(struct json_out *out, const struct inspection *in)
+{
+    json_out_list(out, "units");
+    for (size_t i = 0; i < in->unit_count; i++)
+        json_out_value(out, NULL, unit_json(in, &in->units[i]));
+    json_out_end(out);
+}
+
+static int run(struct verb_call *call)
+{
+    struct inspection in = {0};
+    struct json_out out;
+    if (!verb_no_arguments(call))
+        return INSPECT_USAGE;
+    int status = verb_open(call, &in);
+    if (status == INSPECT_OK && call->json) {
+        show_json_begin(&out, call, &in);
+        units_json(&out, &in);
+        show_json_end(&out, in.incomplete);
+        status = verb_finish(call, &in);
+    } else if (status == INSPECT_OK) {
+        status = units_print(&in) ? verb_finish(call, &in) : verb_failed(call, DAM_E_NOMEM);
+    }
+    inspect_close(&in);
+    return status;
+}
+
+const struct verb verb_units = {
+    .name = "units",
+    .arguments = "",
+    .summary = "List the IOMMU units and where their tables are",
+    .run = run,
+};
