@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import time
 sys.dont_write_bytecode = True  # keeps the source tree clean
 
 import jsonschema  # noqa: E402
-from notefile import all_notes  # noqa: E402
+from notefile import all_notes, note, summary  # noqa: E402
 from tap import ROOT, TOOL, main, run  # noqa: E402
 from vtdimage import PAGE, R, SCALABLE, W, Image, rid  # noqa: E402
 
@@ -389,6 +390,85 @@ def test_scalable(folder):
     refuses(USAGE, "no unit has an entry", *m.head, "translate", "00:02.0@46", "0x1000")
 
 
+def test_upper_half_of_a_first_stage(folder):
+    i = Image()
+    root, tables = i.table(), i.table()
+    i.pasid(root, rid("00:02.0"), 0, [1 | 1 << 6, 5, tables, 0])
+    i.map(tables, 0x1000, 0x300000, first=True)
+    slot = i.map(tables, 0x800000001000, 0x400000, first=True)
+    head = [i.elf(folder / "upper.elf"), "--vtd-root", f"{root:#x},scalable"]
+    upper = 0xFFFF800000001000
+    assert ask(OK, *head, "ranges", "00:02.0")["ranges"] == [mapped(0x1000, PAGE, 0x300000, "rw"),
+                                                             mapped(upper, PAGE, 0x400000, "rw")]
+    assert ask(OK, *head, "translate", "00:02.0", hex(upper + 5))["address"] == "0x400005"
+    assert ask(OK, *head, "translate", "00:02.0", "0x800000001000")["answer"] == "beyond"
+    tables = ask(OK, *head, "walk", "00:02.0", "--depth", "4")["tables"]
+    assert [t["iova"] for t in tables if t["name"] == "PT"] == ["0x0", "0xffff800000000000"], tables
+    assert tables[-1]["entries"][0]["iova"] == hex(upper) and tables[-1]["at"] == hex(slot & ~0xFFF), tables[-1]
+    assert "0x0000800000001 |" in inspect(OK, *head, "ranges", "00:02.0", "--debugfs")  # as the kernel has it
+    assert group(ask(OK, *head, "reach", "0x400000"), "0000:00:02.0")["ranges"] == [mapped(upper, 1, 0x400000, "rw")]
+
+
+def test_nested(folder):
+    i = Image()
+    root, second = i.table(), i.table()
+    i.pasid(root, rid("00:02.0"), 0, [second | 1 | 2 << 2 | 3 << 6, 5, 0x77000, 0])
+    i.map(second, 0x1000, 0x300000)
+    head = [i.elf(folder / "nested.elf"), "--vtd-root", f"{root:#x},scalable"]
+    answer = ask(OK, *head, "ranges", "00:02.0")
+    assert answer["requester"]["stage"] == "nested" and answer["ranges"] == [mapped(0x1000, PAGE, 0x300000, "rw")], answer
+    assert "first-stage tables at 0x77000 before it, which are not followed" in inspect(OK, *head, "ranges", "00:02.0")
+    decoded = ask(OK, *head, "walk", "00:02.0", "0x1000")["steps"][3]["decoded"]
+    assert (decoded["type"], decoded["first_stage_table"], decoded["first_stage_levels"]) == ("nested", "0x77000", 4)
+
+
+def with_note(image, root, path, gsts=0xC7000000, ecap=0xF00F4E):
+    """A dump whose note tells the registers of its unit."""
+    registers = struct.pack("<5Q4I", root, 0, 0, 0, 0, gsts, 0, 0, 0)
+    unit = struct.pack("<3QIHBBII", 0xFED90000, 0xD2008C222F0606, ecap, 0x10, 0, 0, 1, 1, 0) + registers * 2 + bytes(8)
+    return image.elf(path, all_notes(note([(1, 160, summary(units=1)), (2, 160, unit)])))
+
+
+def test_units_of_the_note(folder):
+    i = Image()
+    root, tables = i.table(), i.table()
+    i.second_stage(root, rid("00:02.0"), tables, 5, kind=1)
+    i.second_stage(root, rid("00:03.0"), tables, 5)
+    i.map(tables, 0x1000, 0x300000)
+    answer = ask(OK, with_note(i, root, folder / "on"), "reach", "0x300000")
+    assert (answer["readers"], answer["trusted"], answer["units_off"]) == (2, ["0000:00:02.0"], []), answer
+    text = inspect(OK, folder / "on", "reach", "0x300000")
+    assert "Trusted with translated addresses (ATS), by which a faulty device reaches anything: 0000:00:02.0\n" in text, text
+    answer = ask(OK, with_note(i, root, folder / "off", gsts=0x07000000), "reach", "0x700000")
+    assert answer["groups"] == [] and len(answer["units_off"]) == 1 and answer["nobody"] is False, answer
+    text = inspect(OK, folder / "off", "reach", "0x700000")
+    assert last_line(text) == "0 requesters could read it, 0 could write it, and everything behind 1 unit whose translation was off.", text
+    refuses(USAGE, "the translation of unit 0 was off: devices behind it reach everything", folder / "off", "ranges", "00:02.0")
+    answer = ask(FINDINGS, folder / "on", "diff", folder / "off")
+    assert [(u["member"], u["a"], u["b"]) for u in answer["units"]] == [("translation", "on", "off")], answer
+    assert answer["differences"] == 1
+    # What the unit has not, its entries must not use: bit 62 without device TLBs.
+    i.map(tables, 0x2000, 1 << 62 | 0x301000)
+    assert ask(FINDINGS, with_note(i, root, folder / "no-dt", ecap=0xF00F4A), "translate", "00:03.0",
+               "0x2000")["answer"] == "broken"
+    assert ask(OK, with_note(i, root, folder / "dt"), "translate", "00:03.0", "0x2000")["address"] == "0x301000"
+
+
+def test_tables_that_lead_to_themselves(folder):
+    i = Image(ram=[(0x200000, 0x220000)])
+    root, tables = i.table(), i.table()
+    i.second_stage(root, rid("00:02.0"), tables, 5, levels=5)
+    for n in range(512):
+        i.put(tables + 8 * n, tables | 3)
+    head = [i.elf(folder / "self.elf"), "--vtd-root", f"{root:#x},legacy"]
+    began = time.monotonic()
+    for verb in (["ranges", "00:02.0"], ["reach", "0x300000"], ["findings"], ["walk", "00:02.0"],
+                 ["walk", "00:02.0", "0x123456789000"], ["diff", head[0], *head[1:]]):
+        done = run("inspect", *head, *verb)
+        assert done.returncode in (OK, FINDINGS, INCOMPLETE) and len(done.stdout) < 30_000_000, (verb, done.returncode)
+    assert time.monotonic() - began < 30
+
+
 def merged(leaves):
     """Leaves of the judge as ranges that go on are one."""
     out = []
@@ -516,6 +596,16 @@ def test_diff(folder):
     assert answer["ranges"] == [] and answer["differences"] == 3 and answer["unknown_bytes"] == 2 * MIB, answer
 
 
+def test_diff_of_many_ranges(folder):
+    head_a = wide(folder, 140000, "a.elf")
+    head_b = wide(folder, 140000, "b.elf", changes={0, 65535, 65536, 70000, 70001, 139999})
+    answer = ask(FINDINGS, *head_a, "diff", *head_b)
+    assert [(r["what"], r["iova"], r["size"]) for r in answer["ranges"][0]["ranges"]] == [
+        ("disappears", "0x0", PAGE), ("disappears", hex(65535 * PAGE), PAGE), ("disappears", hex(65536 * PAGE), PAGE),
+        ("disappears", hex(70000 * PAGE), PAGE), ("disappears", hex(70001 * PAGE), PAGE),
+        ("disappears", hex(139999 * PAGE), PAGE)], answer["ranges"]
+
+
 def test_wrong_usage(folder):
     m = Machine(folder)
     for part, *arguments in [
@@ -563,14 +653,17 @@ def test_unknown_root(folder):
     assert answer["nobody"] is False and len(answer["unknown"]) == 1, answer
 
 
-def wide(folder, pages=40000):
-    """A requester with many ranges: output that fills pipes."""
+def wide(folder, pages=40000, name="wide.elf", changes=()):
+    """A requester with many ranges, every page one of its own; pages in changes are left out."""
     i = Image()
     root, tables = i.table(), i.table()
     i.second_stage(root, rid("00:02.0"), tables, 1)
+    i.map(tables, (pages - 1) * PAGE, 0)
     for n in range(pages):
-        i.map(tables, n * PAGE, (n * 2 + 1) * PAGE)
-    return [i.elf(folder / "wide.elf"), "--vtd-root", f"{root:#x},legacy"]
+        if n % 512 == 0:
+            leaves = i.map(tables, n * PAGE, 0)
+        i.put(leaves + 8 * (n % 512), 0 if n in changes else (n * 2 + 1) * PAGE | 3)
+    return [i.elf(folder / name), "--vtd-root", f"{root:#x},legacy"]
 
 
 def test_pipes_and_disks(folder):

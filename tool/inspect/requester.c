@@ -87,20 +87,47 @@ static void parse(const char *text, unsigned *segment, unsigned *rid)
     *rid = (b & 255) << 8 | (device & 31) << 3 | (function & 7);
 }
 
-// No entry: is that so, or does the dump only not hold the table that would have it?
+bool requester_unit_off(const struct inspect_unit *unit)
+{
+    return unit->has_registers && !unit->translating;
+}
+
+bool requester_unit_unknown(const struct inspection *inspection, const struct inspect_unit *unit)
+{
+    if (unit->readable || requester_unit_off(unit) || strcmp(unit->mode, "abort") == 0)
+        return false;
+    for (size_t i = 0; i < inspection->requester_count; i++)
+        if (inspection->requesters[i].unit == unit)
+            return false;
+    return true;
+}
+
+// No entry: is that so, or is only not known which unit would have it?
 static enum requester_answer absent(const struct inspection *inspection, const char *text, unsigned segment,
                                     struct tool_error *error)
 {
+    const struct inspect_unit *off = NULL;
     for (size_t i = 0; i < inspection->unit_count; i++) {
         const struct inspect_unit *u = &inspection->units[i];
-        if (u->segment != segment || u->readable)
+        if (u->segment != segment)
             continue;
-        tool_fail(error, TOOL_OK, "%s: unknown: the root table of %s at 0x%" PRIx64 " cannot be read", text,
-                  u->name, u->root.v);
+        if (requester_unit_off(u))
+            off = u;
+        if (!requester_unit_unknown(inspection, u))
+            continue;
+        tool_fail(error, TOOL_OK,
+                  "%s: unknown: the tables of %s cannot be read (root table at 0x%" PRIx64 ")", text, u->name,
+                  u->root.v);
         return REQUESTER_UNKNOWN;
     }
-    tool_fail(error, TOOL_USAGE, "%s: no unit has an entry for it (\"devices\" lists those that have one)",
-              text);
+    if (off != NULL)
+        tool_fail(error, TOOL_USAGE,
+                  "%s: no unit has an entry for it; the translation of %s was off: devices behind it reach "
+                  "everything",
+                  text, off->name);
+    else
+        tool_fail(error, TOOL_USAGE,
+                  "%s: no unit has an entry for it (\"devices\" lists those that have one)", text);
     return REQUESTER_NO_ENTRY;
 }
 

@@ -151,7 +151,7 @@ void show_requester(const struct inspection *inspection, const struct inspect_re
         printf("Nested: what the device sends goes through first-stage tables at 0x%" PRIx64
                " before it, which are not followed; below, IOVA is what they give.\n",
                r->first_root.v);
-    if (r->unit->has_registers && !r->unit->translating)
+    if (requester_unit_off(r->unit))
         text_print(TEXT_WARN, "Translation was off in %s: these tables were not in use.\n", r->unit->name);
 }
 

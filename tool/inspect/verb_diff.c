@@ -158,7 +158,7 @@ static void tell_requester(struct diff *d, const char *what, const struct inspec
 static bool may_be_hidden(const struct inspection *in, const struct inspect_requester *r)
 {
     for (size_t i = 0; i < in->unit_count; i++)
-        if (in->units[i].segment == r->unit->segment && !in->units[i].readable)
+        if (in->units[i].segment == r->unit->segment && requester_unit_unknown(in, &in->units[i]))
             return true;
     for (size_t i = 0; i < in->requester_count; i++) {
         const struct inspect_requester *u = &in->requesters[i];
@@ -170,9 +170,21 @@ static bool may_be_hidden(const struct inspection *in, const struct inspect_requ
     return false;
 }
 
+// Whether the one without an entry has none because its unit's translation was off: the unit's change tells.
+static bool told_by_unit(const struct diff *d, const struct inspect_requester *a,
+                         const struct inspect_requester *b)
+{
+    const struct inspect_unit *other = a == NULL   ? same_unit(&d->a, b->unit)
+                                       : b == NULL ? same_unit(&d->b, a->unit)
+                                                   : NULL;
+    return other != NULL && requester_unit_off(other);
+}
+
 static void compare_entries(struct diff *d, const struct inspect_requester *a,
                             const struct inspect_requester *b)
 {
+    if (told_by_unit(d, a, b))
+        return;
     if ((a != NULL && a->unknown) || (b != NULL && b->unknown) || (a == NULL && may_be_hidden(&d->a, b)) ||
         (b == NULL && may_be_hidden(&d->b, a))) {
         d->unknown_requesters++;
@@ -297,7 +309,7 @@ static dam_err compare_ranges(struct diff *d, const struct inspect_requester *a,
     // A requester that one dump does not know has no ranges to compare.
     bool known = (a == NULL || !a->unknown) && (b == NULL || !b->unknown) &&
                  (a != NULL || !may_be_hidden(&d->a, b)) && (b != NULL || !may_be_hidden(&d->b, a));
-    if (!known || !comparable(ta, tb) || seen(pairs, ta, tb))
+    if (!known || told_by_unit(d, a, b) || !comparable(ta, tb) || seen(pairs, ta, tb))
         return DAM_OK;
     d->ranges_begun = false;
     d->in_a = ta != NULL ? a : NULL;

@@ -78,16 +78,20 @@ static dam_err visit(void *ctx, const struct inspect_range *range)
     return show_go_on();
 }
 
+// No further than the unit is wide: above it DMA is refused.
 static dam_err reach_identity(struct group *g)
 {
-    struct reach *s = g->reach;
-    struct inspect_range range = {.kind = INSPECT_MAPPED,
-                                  .iova = s->first,
-                                  .size = s->range.end - s->range.start,
-                                  .addr = s->first,
-                                  .r = true,
-                                  .w = true};
-    return visit(g, &range);
+    const struct dam_range *range = &g->reach->range;
+    uint64_t width = pt_span(g->tree->params.levels);
+    if (range->start >= width)
+        return DAM_OK;
+    struct inspect_range identity = {.kind = INSPECT_MAPPED,
+                                     .iova = range->start,
+                                     .size = (range->end < width ? range->end : width) - range->start,
+                                     .addr = range->start,
+                                     .r = true,
+                                     .w = true};
+    return visit(g, &identity);
 }
 
 static dam_err reach_tree(struct reach *s, const struct inspect_tree *tree)
@@ -127,35 +131,18 @@ static void tell_unknown(struct reach *s, const char *who, const char *more, con
     }
 }
 
-static bool passes_everything(const struct inspect_unit *unit)
-{
-    return unit->has_registers && !unit->translating;
-}
-
-// A unit of which nobody knows the tables; one whose tables are known, but not in the dump, has a requester
-// that stands for all.
-static bool is_blank(const struct inspection *in, const struct inspect_unit *unit)
-{
-    if (unit->readable || passes_everything(unit))
-        return false;
-    for (size_t i = 0; i < in->requester_count; i++)
-        if (in->requesters[i].unit == unit)
-            return false;
-    return true;
-}
-
 static void list_unknown(struct reach *s)
 {
     const struct inspection *in = s->inspection;
     for (size_t i = 0; i < in->unit_count; i++)
-        if (is_blank(in, &in->units[i])) {
-            tell_unknown(s, in->units[i].name, ", all requesters", "its root table cannot be read");
+        if (requester_unit_unknown(in, &in->units[i])) {
+            tell_unknown(s, in->units[i].name, ", all requesters", "its tables cannot be read");
             s->unknown++;
         }
     for (size_t i = 0; i < in->requester_count; i++) {
         const struct inspect_requester *r = &in->requesters[i];
         char name[REQUESTER_TEXT], more[REQUESTER_MORE];
-        if (!r->unknown || passes_everything(r->unit))
+        if (!r->unknown || requester_unit_off(r->unit))
             continue;
         tell_unknown(s, requester_text(r, name), requester_more(r, more), requester_problem(r));
         s->unknown += r->span != 0 ? r->span : 1;
@@ -166,7 +153,7 @@ static void list_units_off(struct reach *s)
 {
     for (size_t i = 0; i < s->inspection->unit_count; i++) {
         const struct inspect_unit *unit = &s->inspection->units[i];
-        if (!passes_everything(unit))
+        if (!requester_unit_off(unit))
             continue;
         s->others++;
         if (s->json != NULL)
@@ -184,7 +171,7 @@ static void list_trusted(struct reach *s)
     for (size_t i = 0; i < s->inspection->requester_count; i++) {
         const struct inspect_requester *r = &s->inspection->requesters[i];
         char name[REQUESTER_TEXT];
-        if (!(r->flags & DAM_REQ_ATS) || passes_everything(r->unit))
+        if (!(r->flags & DAM_REQ_ATS) || requester_unit_off(r->unit))
             continue;
         if (s->json != NULL) {
             json_out_value(s->json, NULL, json_object_new_string(requester_text(r, name)));
@@ -235,7 +222,7 @@ static dam_err reach_all(struct reach *s)
     if (s->json != NULL)
         json_out_list(s->json, "groups");
     for (size_t i = 0; i < in->tree_count && err == DAM_OK; i++)
-        if (in->trees[i]->requesters != 0 && !passes_everything(in->trees[i]->unit))
+        if (in->trees[i]->requesters != 0 && !requester_unit_off(in->trees[i]->unit))
             err = reach_tree(s, in->trees[i]);
     progress_end();
     if (err != DAM_OK)
