@@ -113,6 +113,9 @@ static enum tool_status open_library(struct kdump_memory *m, struct tool_error *
     }
     m->library = library;
     kdump_status status = kdump_set_number_attr(library, KDUMP_ATTR_FILE_MMAP_POLICY, KDUMP_MMAP_NEVER);
+    // Pages that were unpacked are kept in memory.c, and the library goes through its own from end to end.
+    if (status == KDUMP_OK)
+        status = kdump_set_number_attr(library, "cache.size", 4);
     if (status == KDUMP_OK)
         status = kdump_open_fd(library, m->presented.fd);
     if (status == KDUMP_OK)
@@ -126,11 +129,17 @@ static enum tool_status open_library(struct kdump_memory *m, struct tool_error *
 
 // ---- reading
 // ----------------------------------------------------------------------------------------------
-// Everything that the library believes of a descriptor.
-static dam_err check_descriptor(const struct kdump_memory *m, uint64_t pa, uint64_t at,
-                                struct tool_error *why)
+struct descriptor {
+    uint64_t offset;
+    uint32_t size, flags;
+};
+
+// Reads the index-th descriptor, that of the page at pa, and checks all that the library believes of it.
+static dam_err get_descriptor(const struct kdump_memory *m, uint64_t pa, uint64_t index,
+                              struct descriptor *out, struct tool_error *why)
 {
     uint8_t d[DESCRIPTOR];
+    uint64_t at = m->layout.descriptors + index * DESCRIPTOR;
     if (source_read(&m->file.source, at, d, sizeof d) != sizeof d) {
         (void)tool_fail(why, TOOL_BAD_INPUT,
                         "the dump is cut short: the descriptor of page 0x%" PRIx64
@@ -138,31 +147,44 @@ static dam_err check_descriptor(const struct kdump_memory *m, uint64_t pa, uint6
                         pa, at);
         return DAM_E_IO;
     }
-    uint64_t offset = get_le64(d);
-    uint32_t size = get_le32(d + 8), flags = get_le32(d + 12);
+    *out = (struct descriptor){get_le64(d), get_le32(d + 8), get_le32(d + 12)};
     // makedumpfile says so itself when the disk was full before all pages were written.
-    if (m->layout.status & KDUMP_INCOMPLETE && offset == 0 && size == 0)
+    if (m->layout.status & KDUMP_INCOMPLETE && out->offset == 0 && out->size == 0)
         return DAM_E_ABSENT;
-    bool packed = (flags & KDUMP_PACKED) != 0;
-    if (size == 0 || size > DAM_PAGE_SIZE || (!packed && size != DAM_PAGE_SIZE) || flags & ~KDUMP_PACKED ||
-        offset < m->layout.descriptors) {
+    bool packed = (out->flags & KDUMP_PACKED) != 0;
+    if (out->size == 0 || out->size > DAM_PAGE_SIZE || (!packed && out->size != DAM_PAGE_SIZE) ||
+        out->flags & ~KDUMP_PACKED || out->offset < m->layout.descriptors) {
         (void)tool_fail(why, TOOL_BAD_INPUT,
                         "page 0x%" PRIx64 " is damaged: its descriptor at offset %" PRIu64 " says 0x%" PRIx32
                         " bytes at 0x%" PRIx64 ", flags 0x%" PRIx32,
-                        pa, at, size, offset, flags);
+                        pa, at, out->size, out->offset, out->flags);
         return DAM_E_IO;
     }
-    if (!source_holds(&m->file.source, offset, size)) {
+    if (!source_holds(&m->file.source, out->offset, out->size)) {
         (void)tool_fail(why, TOOL_BAD_INPUT,
-                        "the dump is cut short: page 0x%" PRIx64 " should be at offset %" PRIu64, pa, offset);
+                        "the dump is cut short: page 0x%" PRIx64 " should be at offset %" PRIu64, pa,
+                        out->offset);
         return DAM_E_IO;
     }
     return DAM_OK;
 }
 
+static dam_err unpack(const struct kdump_memory *m, uint64_t pa, uint64_t index, void *page,
+                      struct tool_error *why)
+{
+    size_t size = DAM_PAGE_SIZE;
+    if (kdump_read(m->library, KDUMP_MACHPHYSADDR, index * DAM_PAGE_SIZE, page, &size) == KDUMP_OK)
+        return DAM_OK;
+    const char *text = kdump_get_err(m->library);
+    (void)tool_fail(why, TOOL_BAD_INPUT, "page 0x%" PRIx64 " cannot be read: %s", pa,
+                    text ? text : "unknown error");
+    return DAM_E_IO;
+}
+
 static dam_err read_page(void *ctx, dam_pa pa, void *page, struct tool_error *why)
 {
     struct kdump_memory *m = ctx;
+    struct descriptor d;
     uint64_t index;
     dam_err err = page_bitmap_index(m->held, pa.v / DAM_PAGE_SIZE, &index);
     if (err == DAM_E_ABSENT) {
@@ -173,15 +195,16 @@ static dam_err read_page(void *ctx, dam_pa pa, void *page, struct tool_error *wh
         (void)tool_fail(why, TOOL_BAD_INPUT, "the bitmaps of the dump can no longer be read");
         return err;
     }
-    err = check_descriptor(m, pa.v, m->layout.descriptors + index * DESCRIPTOR, why);
+    err = get_descriptor(m, pa.v, index, &d, why);
     if (err)
         return err;
-    size_t size = DAM_PAGE_SIZE;
-    if (kdump_read(m->library, KDUMP_MACHPHYSADDR, index * DAM_PAGE_SIZE, page, &size) == KDUMP_OK)
+    if (d.flags & KDUMP_PACKED)
+        return unpack(m, pa.v, index, page, why);
+    // A page that is not packed has no need of the library, which would look for it in two caches first.
+    if (source_read(&m->file.source, d.offset, page, DAM_PAGE_SIZE) == DAM_PAGE_SIZE)
         return DAM_OK;
-    const char *text = kdump_get_err(m->library);
-    (void)tool_fail(why, TOOL_BAD_INPUT, "page 0x%" PRIx64 " cannot be read: %s", pa.v,
-                    text ? text : "unknown error");
+    (void)tool_fail(why, TOOL_BAD_INPUT, "page 0x%" PRIx64 " cannot be read at offset %" PRIu64, pa.v,
+                    d.offset);
     return DAM_E_IO;
 }
 
