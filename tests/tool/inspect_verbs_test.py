@@ -679,7 +679,7 @@ def test_pipes_and_disks(folder):
         with open("/dev/full", "wb") as full:
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
         assert done.returncode == SYSTEM and done.stderr.count(b"\n") == 1 and b"No space left" in done.stderr, (options, done)
-    for verb in (["reach", "0x1000"], ["walk", "00:02.0"], ["findings"], ["translate", "00:02.0", "0"]):
+    for verb in (["reach", "0x1000"], ["walk", "00:02.0"], ["findings"], ["units"], ["devices"], ["translate", "00:02.0", "0"]):
         for options in ([], ["--json"]):
             with open("/dev/full", "wb") as full:
                 done = subprocess.run([TOOL, "inspect", *head, *verb, *options], stdout=full, stderr=subprocess.PIPE,
@@ -748,7 +748,7 @@ def test_terminal(folder):
 
 
 def test_help_of_each_verb(folder):
-    for verb in ("walk", "ranges", "translate", "reach", "findings", "diff"):
+    for verb in ("units", "devices", "walk", "ranges", "translate", "reach", "findings", "diff"):
         done = run("inspect", verb, "--help")
         text = done.stdout.decode()
         assert done.returncode == OK and done.stderr == b"", (verb, done)

@@ -36,9 +36,9 @@ static const struct verb *find_verb(const char *name)
 static int help(const struct tool_command *self, const struct verb *verb)
 {
     if (verb != NULL) {
-        printf("Usage: cofferdam inspect DUMP %s%s%s [OPTIONS]\n%s.\n\n%s" OPTIONS, verb->name,
+        printf("Usage: cofferdam inspect DUMP %s%s%s [OPTIONS]\n%s.\n\n%s%s" OPTIONS, verb->name,
                verb->arguments[0] != '\0' ? " " : "", verb->arguments, verb->summary,
-               verb->help != NULL ? verb->help : "");
+               verb->help != NULL ? verb->help : "", verb->help != NULL ? "\n" : "");
     } else {
         printf("Usage: cofferdam inspect %s\n%s.\n\nVerbs; without one, units and devices are shown:\n",
                self->arguments, self->summary);

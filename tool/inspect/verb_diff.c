@@ -438,11 +438,12 @@ static int run(struct verb_call *call)
 const struct verb verb_diff = {
     .name = "diff",
     .arguments = "OTHER",
-    .summary = "What changed between two dumps: units, requesters, domains, ranges",
-    .help = "  OTHER             the second dump. Options that say where the tables are (--vtd-root and the\n"
-            "                    like) are DUMP's before \"diff\", and OTHER's behind it\n"
-            "What either dump does not hold is no difference; it makes the answer incomplete.\n"
-            "Exit status 0: the same; 1: differences; 4: incomplete.\n",
+    .summary = "Tell what changed between two dumps: units, requesters, domains, ranges",
+    .help =
+        "  OTHER                 the second dump. Options that say where the tables are (--vtd-root and the\n"
+        "                        like) are DUMP's before \"diff\", and OTHER's behind it\n"
+        "What either dump does not hold is no difference; it makes the answer incomplete.\n"
+        "Exit status 0: the same; 1: differences; 4: incomplete.\n",
     .two_dumps = true,
     .run = run,
 };

@@ -170,6 +170,6 @@ static int run(struct verb_call *call)
 const struct verb verb_findings = {
     .name = "findings",
     .arguments = "",
-    .summary = "What is odd in the tables of all requesters, worst first",
+    .summary = "List what is odd in the tables of all requesters, worst first",
     .run = run,
 };

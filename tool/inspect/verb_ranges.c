@@ -192,10 +192,10 @@ static int run(struct verb_call *call)
 const struct verb verb_ranges = {
     .name = "ranges",
     .arguments = "REQUESTER [--debugfs[=6.1|6.12]]",
-    .summary = "All that a requester could reach: ranges of DMA addresses, memory, rights",
-    .help = "  REQUESTER         [SSSS:]BB:DD.F[@PASID]; without a PASID: its requests without one\n"
+    .summary = "List all that a requester could reach: DMA addresses, memory, rights",
+    .help = "  REQUESTER             [SSSS:]BB:DD.F[@PASID]; without a PASID: its requests without one\n"
             "      --debugfs[=6.1|6.12]\n"
-            "                    each mapping with its table entries, in the layout of Linux'\n"
-            "                    /sys/kernel/debug/iommu/intel/.../domain_translation_struct\n",
+            "                        each mapping with its table entries, in the layout of Linux'\n"
+            "                        /sys/kernel/debug/iommu/intel/.../domain_translation_struct\n",
     .run = run,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who could read or write a piece of memory, and at which DMA addresses.
+// Tell who could read or write a piece of memory, at which DMA addresses.
 #include <inttypes.h>
 
 #include "inspect/progress.h"
@@ -299,11 +299,12 @@ static int run(struct verb_call *call)
 const struct verb verb_reach = {
     .name = "reach",
     .arguments = "PHYS[-LAST] | PHYS+SIZE",
-    .summary = "Who could read or write a piece of memory, and at which DMA addresses",
-    .help = "  PHYS              a physical address, in hexadecimal\n"
-            "  PHYS-LAST         from PHYS to LAST, which is inside\n"
-            "  PHYS+SIZE         SIZE bytes from PHYS on: decimal with K, M or G, or hexadecimal with 0x\n"
-            "\"Nobody\" is said only when the dump holds the tables of every requester.\n"
-            "Exit status 0 also when somebody could; 4 when tables are not in the dump.\n",
+    .summary = "Tell who could read or write a piece of memory, at which DMA addresses",
+    .help =
+        "  PHYS                  a physical address, in hexadecimal\n"
+        "  PHYS-LAST             from PHYS to LAST, which is inside\n"
+        "  PHYS+SIZE             SIZE bytes from PHYS on: decimal with K, M or G, or hexadecimal with 0x\n"
+        "\"Nobody\" is said only when the dump holds the tables of every requester.\n"
+        "Exit status 0 also when somebody could; 4 when tables are not in the dump.\n",
     .run = run,
 };

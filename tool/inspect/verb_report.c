@@ -71,8 +71,8 @@ static int run(struct verb_call *call)
 const struct verb verb_report = {
     .name = "report",
     .arguments = "-o FILE.html",
-    .summary = "writes it all into one HTML file, with a map of physical memory",
-    .help =
-        "  -o, --output FILE  the page; it needs nothing from outside, and is written whole or not at all\n",
+    .summary = "Write it all into one HTML file, with a map of physical memory",
+    .help = "  -o, --output FILE     the page; it needs nothing from outside, and is written whole or not at "
+            "all\n",
     .run = run,
 };

@@ -118,9 +118,9 @@ static int run(struct verb_call *call)
 const struct verb verb_translate = {
     .name = "translate",
     .arguments = "REQUESTER IOVA",
-    .summary = "Where one DMA address of a requester leads, and with which rights",
-    .help = "  REQUESTER         [SSSS:]BB:DD.F[@PASID]; without a PASID: its requests without one\n"
-            "  IOVA              the address that the device sends, in hexadecimal\n"
+    .summary = "Tell where one DMA address of a requester leads, and with which rights",
+    .help = "  REQUESTER             [SSSS:]BB:DD.F[@PASID]; without a PASID: its requests without one\n"
+            "  IOVA                  the address that the device sends, in hexadecimal\n"
             "Exit status 0 also when it is not mapped; 4 when it is unknown; 1 when an entry is broken.\n",
     .run = run,
 };
