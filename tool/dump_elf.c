@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // ELF dumps. libelf reads the headers, from a copy of the file's beginning: so it works alike on
 // /proc/vmcore, which must not be mapped as a whole, and on flattened streams; and no section or segment is
-// ever loaded.
+// ever loaded. Program headers that lie further back are moved to the end of that copy.
 #include "dump.h"
 
 #include <gelf.h>
 #include <inttypes.h>
 #include <libelf.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
 
 // What is done with the headers; more is the caller's.
 struct visitor {
@@ -44,24 +48,27 @@ static enum tool_status check_kind(Elf *elf, GElf_Ehdr *ehdr, struct tool_error 
     return TOOL_OK;
 }
 
-// How many program headers there are and where they end. With PN_XNUM in the header the number is in section
-// 0.
-static enum tool_status measure(Elf *elf, const GElf_Ehdr *ehdr, size_t *count, uint64_t *end,
-                                struct tool_error *error)
+// Where the program headers are.
+struct table {
+    uint64_t offset, size;
+    size_t count;
+};
+
+// With PN_XNUM in the header the number is in section 0.
+static enum tool_status measure(Elf *elf, const GElf_Ehdr *ehdr, struct table *out, struct tool_error *error)
 {
-    *count = ehdr->e_phnum;
+    *out = (struct table){.offset = ehdr->e_phoff, .count = ehdr->e_phnum};
     if (ehdr->e_phnum == PN_XNUM) {
         GElf_Shdr shdr;
         Elf_Scn *scn = elf_getscn(elf, 0);
         if (scn == NULL || gelf_getshdr(scn, &shdr) == NULL)
             return tool_fail(error, TOOL_BAD_INPUT, "damaged: the number of program headers is not there");
-        *count = shdr.sh_info;
+        out->count = shdr.sh_info;
     }
-    uint64_t size = (uint64_t)*count * ehdr->e_phentsize;
-    if (ehdr->e_phoff > MAX_HEADERS || size > MAX_HEADERS - ehdr->e_phoff)
-        return tool_fail(error, TOOL_BAD_INPUT, "damaged: %zu program headers at 0x%" PRIx64, *count,
-                         (uint64_t)ehdr->e_phoff);
-    *end = ehdr->e_phoff + size;
+    out->size = (uint64_t)out->count * ehdr->e_phentsize;
+    if (out->size > MAX_HEADERS || out->offset > INT64_MAX - MAX_HEADERS)
+        return tool_fail(error, TOOL_BAD_INPUT, "damaged: %zu program headers at 0x%" PRIx64, out->count,
+                         out->offset);
     return TOOL_OK;
 }
 
@@ -80,49 +87,67 @@ static enum tool_status collect(Elf *elf, size_t count, const struct visitor *vi
     return TOOL_OK;
 }
 
-// One attempt over the first size bytes. *need is set when more are needed, and nothing else was done.
+// One attempt over the first size bytes. *missing is set when the program headers lie behind them, and
+// nothing else was done.
 static enum tool_status read_headers(uint8_t *bytes, size_t size, const struct visitor *visitor,
-                                     uint64_t *need, struct tool_error *error)
+                                     struct table *table, bool *missing, struct tool_error *error)
 {
     GElf_Ehdr ehdr;
-    size_t count = 0;
-    uint64_t end = 0;
     Elf *elf = elf_memory((char *)bytes, size);
+    *missing = false;
     if (elf == NULL)
         return tool_fail(error, TOOL_BAD_INPUT, "an ELF file with a damaged header");
     enum tool_status status = check_kind(elf, &ehdr, error);
     if (status == TOOL_OK)
-        status = measure(elf, &ehdr, &count, &end, error);
-    if (status == TOOL_OK && end > size)
-        *need = end;
-    else if (status == TOOL_OK)
+        status = measure(elf, &ehdr, table, error);
+    *missing = status == TOOL_OK && (table->offset > size || table->size > size - table->offset);
+    if (status == TOOL_OK && !*missing)
         status = visitor->header(visitor, &ehdr, error);
-    if (status == TOOL_OK && end <= size)
-        status = collect(elf, count, visitor, error);
+    if (status == TOOL_OK && !*missing)
+        status = collect(elf, table->count, visitor, error);
     elf_end(elf);
     return status;
+}
+
+// Moves the program headers to the end of the first size bytes, wherever in the file they are.
+static enum tool_status fetch_table(const struct dump_source *source, uint8_t **bytes, size_t *size,
+                                    const struct table *table, struct tool_error *error)
+{
+    size_t at = (*size + 7) & ~(size_t)7;
+    uint8_t *all = realloc(*bytes, at + table->size);
+    if (all == NULL)
+        return tool_fail(error, TOOL_SYSTEM, "no memory for %" PRIu64 " bytes of headers", table->size);
+    *bytes = all;
+    if (source_read(source, table->offset, all + at, table->size) != table->size)
+        return tool_fail(error, TOOL_BAD_INPUT, "cut short: the program headers are not all there");
+    memset(all + *size, 0, at - *size);
+    if (all[EI_CLASS] == ELFCLASS64)
+        put_le64(all + offsetof(Elf64_Ehdr, e_phoff), at);
+    else
+        put_le32(all + offsetof(Elf32_Ehdr, e_phoff), (uint32_t)at);
+    *size = at + table->size;
+    return TOOL_OK;
 }
 
 static enum tool_status visit(const struct dump_source *source, const struct visitor *visitor,
                               struct tool_error *error)
 {
+    struct table table;
+    bool missing;
+    uint8_t *bytes = malloc(FIRST_READ);
+    if (bytes == NULL)
+        return tool_fail(error, TOOL_SYSTEM, "no memory for the headers of a dump");
     elf_version(EV_CURRENT);
-    uint64_t want = FIRST_READ;
-    for (int attempt = 0; attempt < 2; attempt++) {
-        uint8_t *bytes = malloc(want);
-        if (bytes == NULL)
-            return tool_fail(error, TOOL_SYSTEM, "no memory for %" PRIu64 " bytes of headers", want);
-        size_t got = source_read(source, 0, bytes, want);
-        uint64_t need = 0;
-        enum tool_status status = read_headers(bytes, got, visitor, &need, error);
-        free(bytes);
-        if (status != TOOL_OK || need == 0)
-            return status;
-        if (got < want)
-            break;
-        want = need;
-    }
-    return tool_fail(error, TOOL_BAD_INPUT, "cut short: the program headers are not all there");
+    size_t size = source_read(source, 0, bytes, FIRST_READ);
+    enum tool_status status = read_headers(bytes, size, visitor, &table, &missing, error);
+    if (status == TOOL_OK && missing)
+        status = fetch_table(source, &bytes, &size, &table, error);
+    if (status == TOOL_OK && missing)
+        status = read_headers(bytes, size, visitor, &table, &missing, error);
+    if (status == TOOL_OK && missing)
+        status = tool_fail(error, TOOL_BAD_INPUT, "damaged: the program headers are not where they are");
+    free(bytes);
+    return status;
 }
 
 // ---- notes

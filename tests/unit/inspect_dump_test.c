@@ -197,6 +197,17 @@ static void elf_pages(void **state)
     (void)state;
     struct made m = some_elf();
     check_elf(&m, false);
+    // The program headers at the end of the file, where some writers have them.
+    uint64_t at = 1u << 20;
+    made_put(&m, at, NULL, 0);
+    uint8_t headers[56 * (SEGMENTS + 1)];
+    memcpy(headers, m.bytes + 64, sizeof headers);
+    made_put(&m, at + 3, headers, sizeof headers);
+    memset(m.bytes + 64, 0xEE, sizeof headers);
+    made_le64(&m, 32, at + 3);
+    check_elf(&m, false);
+    m.size--;
+    refused(&m, "cut short: the program headers");
     made_free(&m);
 }
 

@@ -292,7 +292,8 @@ static void hostile_elf(void **state)
         {16, 2, ET_EXEC, "not a core file"},
         {5, 1, ELFDATA2MSB, "big-endian"},
         {32, 8, UINT64_MAX, "damaged"},
-        {32, 8, 1ull << 32, "damaged"},
+        {32, 8, INT64_MAX, "damaged"},
+        {32, 8, 1ull << 32, "cut short"},
         {32, 8, 0x20000, "cut short"}, // headers behind the end of the file
         {56, 2, 0xFFFE, "cut short"},
         {56, 2, 0xFFFF, "damaged"},                       // PN_XNUM without section 0
