@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "inspect/model.h"
+#include "inspect/requester.h"
 #include "lib/fake_linux.h"
 
 static struct fake_linux l;
@@ -88,11 +89,15 @@ static void test_unit_unknown(void **state)
     fake_linux_put(&l, l.drhd[0] + FAKE_DRHD_IOMMU, FAKE_DIRECT + l.vmalloc, 8);
     l.absent[l.vmalloc / DAM_PAGE_SIZE] = true;
     assert_int_equal(enter((struct inspect_options){0}), TOOL_OK);
-    assert_int_equal(in.unit_count, 2);
-    assert_int_equal(in.units[0].base, 0xFED91000); // that is known, and was off
-    assert_false(in.units[0].translating);
-    assert_int_equal(in.units[1].origin, ORIGIN_GUESS);
-    assert_int_equal(in.units[1].root.v, l.root[0]);
+    assert_int_equal(in.unit_count, 3);
+    assert_int_equal(in.units[0].base, 0xFED90000);
+    assert_string_equal(in.units[0].mode, "unknown");
+    assert_false(in.units[0].has_registers || in.units[0].translating || in.units[0].readable);
+    assert_true(requester_unit_unknown(&in, &in.units[0]));
+    assert_int_equal(in.units[1].base, 0xFED91000);
+    assert_true(requester_unit_off(&in.units[1]));
+    assert_int_equal(in.units[2].origin, ORIGIN_GUESS);
+    assert_int_equal(in.units[2].root.v, l.root[0]);
     assert_int_equal(in.requester_count, 2);
     assert_true(in.incomplete);
     assert_non_null(strstr(in.kernel_problem, "the dump does not hold intel_iommu"));

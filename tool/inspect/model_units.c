@@ -68,7 +68,7 @@ static bool add_unit(struct inspection *in, const struct inspect_unit *unit)
         u->ecap = ANY_ECAP;
     }
     u->root = dam_pa_of(u->rtaddr & dam_bits_mask(VTD_RTADDR_RTA));
-    u->mode = mode_word(u);
+    u->mode = u->has_registers || u->translating ? mode_word(u) : "unknown";
     u->host_address_width = in->own->host_address_width;
     if (u->name[0] == '\0')
         snprintf(u->name, sizeof u->name, "unit %u", u->index);
@@ -199,15 +199,14 @@ static enum tool_status units_of_kernel(struct inspection *in, const struct kern
 {
     for (size_t i = 0; i < count; i++) {
         const struct kernel_unit *k = &list[i];
-        if (!k->known)
-            continue; // whether it translates is not known; a scan may tell
+        // Of one that is not known, nothing else is: not even whether it translates.
         struct inspect_unit unit = {
             .segment = k->segment,
             .origin = ORIGIN_KERNEL,
             .base = k->register_base,
             .rtaddr = (k->has_root ? k->root.v & dam_bits_mask(VTD_RTADDR_RTA) : 0) |
                       dam_bits_put(k->scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY, VTD_RTADDR_TTM),
-            .has_registers = k->cap != 0 || k->ecap != 0,
+            .has_registers = k->known,
             .translating = k->has_root && dam_bits_get(k->gcmd, VTD_G_TE),
             .cap = k->cap,
             .ecap = k->ecap,

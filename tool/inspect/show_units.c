@@ -42,7 +42,7 @@ static unsigned long requesters_of(const struct inspection *in, const struct ins
 
 static void add_row(struct text_table *table, const struct inspection *in, const struct inspect_unit *u)
 {
-    bool off = !u->translating;
+    bool off = requester_unit_off(u), unknown = !off && !u->translating;
     text_cell(table, TEXT_PLAIN, "%s", u->name);
     if (u->base)
         text_cell(table, TEXT_PLAIN, "%" PRIx64, u->base);
@@ -52,6 +52,8 @@ static void add_row(struct text_table *table, const struct inspection *in, const
     text_cell(table, off ? TEXT_FAINT : TEXT_PLAIN, "%s", off ? "off" : u->mode);
     if (off)
         text_cell(table, TEXT_FAINT, "-");
+    else if (unknown)
+        text_cell(table, TEXT_BAD, "unknown");
     else
         text_cell(table, u->readable ? TEXT_PLAIN : TEXT_BAD, "%" PRIx64 "%s", u->root.v,
                   u->readable ? "" : " (cannot be read)");
@@ -71,7 +73,10 @@ bool units_print(const struct inspection *in)
     text_table_begin(&table, 7, heads, "lrllrrl");
     for (size_t i = 0; i < in->unit_count; i++)
         add_row(&table, in, &in->units[i]);
-    return text_table_print(&table, "");
+    bool printed = text_table_print(&table, "");
+    if (in->kernel != NULL && in->kernel_problem[0] != '\0')
+        text_print(TEXT_WARN, "The dead kernel does not tell all: %s.\n", in->kernel_problem);
+    return printed;
 }
 
 static struct json_object *unit_json(const struct inspection *in, const struct inspect_unit *u)
