@@ -91,10 +91,12 @@ static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum 
 {
     struct walker *w = ctx;
     uint64_t span = pt_span(t->level), iova = t->iova + index * span;
-    (void)why;
+    struct pt_entry e = w->tree->format.decode(&w->tree->params, t->entries[index], t->level);
     w->end = iova + span;
-    // Watching means asking who reaches: nobody does through what is broken.
-    bool tell = w->visitor->watch == NULL && (t->r || t->w);
+    // Watching means asking who reaches: nobody does through what is broken. Where no rights are left nobody
+    // does in any case.
+    bool rights = why == PT_BAD_POINTER ? (t->r && e.r) || (t->w && e.w) : t->r || t->w;
+    bool tell = w->visitor->watch == NULL && rights;
     return tell ? add(w, INSPECT_BROKEN, iova, span, 0, false, false) : DAM_OK;
 }
 
@@ -109,7 +111,8 @@ static dam_err on_absent(void *ctx, const struct pt_table *t, unsigned index, co
 
 static dam_err walk_tables(struct walker *w)
 {
-    const struct dam_ranges nothing = {0};
+    struct dam_range none[1];
+    const struct dam_ranges nothing = {none, 0, 1};
     const struct pt_visitor visitor = {
         .ctx = w, .leaves = on_leaves, .leaf = on_leaf, .bad = on_bad, .absent = on_absent};
     struct inspect_reading *reading = inspect_begin_reading(w->in);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes committed seeds again, those of note_, image_, pci_, flat_ and dump_fuzz: tests/fuzz/seeds/make.py"""
+"""Writes committed seeds again, those of note_, image_, pci_, flat_, dump_ and inspect_fuzz: tests/fuzz/seeds/make.py"""
 import struct
 import sys
 from pathlib import Path
@@ -36,6 +36,37 @@ def changes(kind, *each):
 def records(*each):
     """Records of a flattened stream: (offset, bytes)."""
     return b"".join(struct.pack(">qq", offset, len(data)) + data for offset, data in each)
+
+
+def tables(scalable=False, gone=(), *each):
+    """Entries of old tables, as inspect_fuzz reads them: (page, index, raw) or (page, index, raw, flags). Raw leads to
+    a page of its memory by the page's number."""
+    out = struct.pack("<BBI", scalable | (4 if gone else 0), 0, sum(1 << page for page in gone))
+    for page, index, raw, *flags in each:
+        out += struct.pack("<BBHQ", page, flags[0] if flags else 1, index, raw)
+    return out
+
+
+def to(page, low):
+    """An entry that leads to a page."""
+    return page << 12 | low
+
+
+def old_tables():
+    """Seeds of inspect_fuzz: every kind of table, with holes, leading to themselves."""
+    legacy = [(0, 0, to(2, 1)), (2, 32, to(3, 1)), (2, 33, 0x0502, 0), (3, 0, to(4, 3)), (4, 0, to(5, 3)), (5, 0, to(6, 3)),
+              (6, 1, to(9, 3)), (6, 2, to(10, 1)), (5, 1, 0x200083, 0), (4, 1, 0x40000083, 0)]
+    scalable = [(0, 0, to(2, 1)), (2, 64, to(3, 9)), (3, 0, to(4, 1)), (4, 0, to(5, 0x89)), (4, 1, 9, 0), (5, 0, to(6, 3)),
+                (6, 0, to(7, 3)), (7, 0, to(8, 3)), (8, 5, to(12, 3)), (4, 8, 0x41, 0), (4, 9, 9, 0), (4, 10, to(13, 0)),
+                (13, 511, to(14, 7)), (14, 511, to(15, 7)), (15, 511, to(16, 7)), (16, 511, to(17, 0x67))]
+    circle = [*legacy[:3], (3, 0, to(3, 3), 3)]
+    return {
+        "inspect/legacy": tables(0, (), *legacy), "inspect/legacy-holes": tables(0, (6,), *legacy),
+        "inspect/circle": tables(0, (), *circle),
+        "inspect/passthrough": tables(0, (), legacy[0], (2, 32, 9, 0), (2, 33, 0x0102, 0)),
+        "inspect/scalable": tables(1, (), *scalable), "inspect/scalable-holes": tables(1, (7, 15), *scalable),
+        "inspect/ones": tables(1, (), (0, 0, (1 << 64) - 1, 2)),
+    }
 
 
 def main():
@@ -76,6 +107,7 @@ def main():
     seeds["dump/kdump-cut"] = changes(1, (0x4200, None))
     seeds["dump/flat-kdump"] = changes(3, (4096 + 16, b"\0\x10"))
     seeds["dump/file-elf"], seeds["dump/file-kdump"] = elf_dump(notes), kdump_dump(notes)
+    seeds.update(old_tables())
     for name, data in seeds.items():
         path = HERE / name
         path.parent.mkdir(exist_ok=True)
