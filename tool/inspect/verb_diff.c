@@ -14,6 +14,7 @@ struct diff {
     struct inspection a, b;
     struct json_out *json; // NULL: text
     uint64_t differences, unknown_bytes, unknown_requesters;
+    bool gaps;         // one of the dumps does not hold what would tell of all units and requesters
     bool ranges_begun; // of the trees that are compared
     const struct inspect_requester *in_a, *in_b;
 };
@@ -350,7 +351,7 @@ static dam_err each_requester(struct diff *d, struct lists *lists, bool ranges)
 static void print_sum(const struct diff *d)
 {
     char size[TEXT_SIZE];
-    bool incomplete = d->unknown_bytes != 0 || d->unknown_requesters != 0;
+    bool incomplete = d->unknown_bytes != 0 || d->unknown_requesters != 0 || d->gaps;
     if (d->differences == 0)
         text_print(TEXT_GOOD, "No difference%s.\n", incomplete ? " in what both dumps hold" : "");
     else
@@ -388,6 +389,7 @@ static int compare(struct diff *d)
     struct json_out out;
     struct lists lists = {sorted(&d->a), sorted(&d->b), {0}};
     lists.pairs.at = calloc(d->a.requester_count + d->b.requester_count + 1, sizeof *lists.pairs.at);
+    d->gaps = d->a.incomplete || d->b.incomplete; // of opening: walks look after their own
     bool memory = lists.a != NULL && lists.b != NULL && lists.pairs.at != NULL;
     dam_err err = DAM_E_NOMEM;
     if (memory && d->json != NULL) {
@@ -397,7 +399,7 @@ static int compare(struct diff *d)
     }
     if (memory)
         err = compare_all(d, &lists);
-    bool incomplete = d->unknown_bytes != 0 || d->unknown_requesters != 0;
+    bool incomplete = d->unknown_bytes != 0 || d->unknown_requesters != 0 || d->gaps;
     if (memory && d->json != NULL) {
         while (out.depth > 1)
             json_out_end(&out);

@@ -108,6 +108,22 @@ static size_t count_of(const struct inspection *inspection, unsigned severity)
     return count;
 }
 
+static void print_incomplete(const struct inspection *inspection)
+{
+    bool tables = false;
+    for (size_t i = 0; i < inspection->tree_count; i++)
+        tables |= inspection->trees[i]->unknown_tables != 0;
+    for (size_t i = 0; i < inspection->requester_count; i++)
+        tables |= inspection->requesters[i].unknown;
+    if (tables)
+        text_print(TEXT_WARN, "Incomplete: tables are not in the dump (\"devices\" says whose).\n");
+    else if (inspection->kernel != NULL && inspection->kernel_problem[0] != '\0')
+        text_print(TEXT_WARN, "Incomplete: the dead kernel does not tell all: %s.\n",
+                   inspection->kernel_problem);
+    else
+        text_print(TEXT_WARN, "Incomplete: not everything could be read.\n");
+}
+
 static void print_sum(const struct inspection *inspection)
 {
     size_t errors = count_of(inspection, DAM_ERROR), warnings = count_of(inspection, DAM_WARN),
@@ -121,7 +137,7 @@ static void print_sum(const struct inspection *inspection)
     if (inspection->findings_lost)
         text_print(TEXT_WARN, "There were more than are kept.\n");
     if (inspection->incomplete)
-        text_print(TEXT_WARN, "Incomplete: tables are not in the dump (\"devices\" says whose).\n");
+        print_incomplete(inspection);
 }
 
 static void show(const struct verb_call *call, const struct inspection *inspection)

@@ -15,7 +15,8 @@ struct reach {
     struct dam_range range;
     struct dam_ranges watch;
     uint64_t readers, writers, unknown, others; // requesters; others: units whose devices reach everything
-    bool broken;
+    // Units may be missing: what would tell is not in the dump, or what is known was found by a guess.
+    bool gaps, guessed;
 };
 
 // One set of requesters, while it is looked at.
@@ -190,19 +191,24 @@ static void list_trusted(struct reach *s)
 
 // ---- the sum
 // -----------------------------------------------------------------------------------------------
-static bool nobody(const struct reach *s)
+static bool nobody_known(const struct reach *s)
 {
     return s->readers == 0 && s->writers == 0 && s->others == 0;
 }
 
+static bool nobody(const struct reach *s)
+{
+    return nobody_known(s) && s->unknown == 0 && !s->gaps && !s->guessed;
+}
+
 static void print_sum(const struct reach *s)
 {
-    if (nobody(s) && s->unknown == 0) {
+    if (nobody(s)) {
         text_print(TEXT_GOOD, "Nobody could reach it: the tables of all %zu requesters are in the dump.\n",
                    s->inspection->requester_count);
         return;
     }
-    if (nobody(s))
+    if (nobody_known(s))
         printf("Nobody that is known could reach it");
     else
         printf("%" PRIu64 " requester%s could read it, %" PRIu64 " could write it", s->readers,
@@ -212,6 +218,10 @@ static void print_sum(const struct reach *s)
                s->others == 1 ? "" : "s");
     if (s->unknown != 0)
         text_print(TEXT_WARN, "; incomplete: of %" PRIu64 " the tables are not all in the dump", s->unknown);
+    else if (s->gaps)
+        text_print(TEXT_WARN, "; incomplete: what the dump does not hold may tell of more");
+    if (s->guessed)
+        text_print(TEXT_WARN, "; where the tables are was guessed, there may be others");
     puts(".");
 }
 
@@ -258,20 +268,24 @@ static int reach(struct reach *s)
         text_print(TEXT_HEAD, "Memory 0x%" PRIx64 "-0x%" PRIx64 " (%s)\n", s->first, s->last,
                    text_size(s->last - s->first + 1, size));
     }
+    s->gaps = s->inspection->incomplete; // of opening: walks look after their own
+    for (size_t i = 0; i < s->inspection->unit_count; i++)
+        s->guessed |= s->inspection->units[i].origin == ORIGIN_GUESS;
     dam_err err = reach_all(s);
     if (s->json != NULL) {
         while (out.depth > 1)
             json_out_end(&out);
         json_out_number(&out, "readers", s->readers);
         json_out_number(&out, "writers", s->writers);
-        json_out_bool(&out, "nobody", err == DAM_OK && nobody(s) && s->unknown == 0);
-        show_json_end(&out, s->unknown != 0);
+        json_out_bool(&out, "nobody", err == DAM_OK && nobody(s));
+        json_out_bool(&out, "guessed", s->guessed);
+        show_json_end(&out, s->unknown != 0 || s->gaps);
     } else if (err == DAM_OK) {
         print_sum(s);
     }
     if (err != DAM_OK && !ferror(stdout))
         return verb_failed(s->call, err);
-    return verb_finish_with(s->call, false, s->unknown != 0);
+    return verb_finish_with(s->call, false, s->unknown != 0 || s->gaps);
 }
 
 static int run(struct verb_call *call)

@@ -240,13 +240,13 @@ const struct verb verb_walk = {
     .name = "walk",
     .arguments = "REQUESTER [IOVA] [--depth N] [--all]",
     .summary = "Show the tables as the hardware saw them, entry by entry",
-    .help = "  REQUESTER             [SSSS:]BB:DD.F[@PASID]; without a PASID: its requests without one\n"
-            "  IOVA                  the address that the device sends, in hexadecimal: its way, entry by "
-            "entry.\n"
-            "                        Without it, the entries in use of the upper tables\n"
-            "      --depth N         tables below the first one with more than one entry that are shown, 1 "
-            "to 5;\n"
-            "                        2 is the default\n"
-            "      --all             every entry of a table, and every table; else 40 lines of 32 tables\n",
+    .help =
+        "  REQUESTER             [SSSS:]BB:DD.F[@PASID]; without a PASID: its requests without one\n"
+        "  IOVA                  the address that the device sends, in hexadecimal: its way, entry by "
+        "entry.\n"
+        "                        Without it, the entries in use of the upper tables\n"
+        "      --depth N         levels to show, from the first table with more than one entry on: 1 to 5;\n"
+        "                        2 is the default\n"
+        "      --all             every entry of a table, and every table; else 40 lines of 32 tables\n",
     .run = run,
 };
