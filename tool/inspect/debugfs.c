@@ -31,6 +31,7 @@ enum debugfs_layout debugfs_layout_of(const char *word)
 
 static void print_mapping(const struct walk *w, uint64_t iova)
 {
+    progress_wipe();
     printf("0x%013" PRIx64 " |", iova >> DAM_PAGE_SHIFT);
     for (unsigned level = PT_MAX_LEVELS; level > 0; level--) {
         // The later layout ends with the last entry that there is, of the two lowest levels.

@@ -116,11 +116,14 @@ void progress_step(uint64_t done)
     overwrite(text);
 }
 
+void progress_wipe(void)
+{
+    if (now.shown != 0)
+        overwrite("");
+}
+
 void progress_end(void)
 {
-    if (now.shown != 0) {
-        overwrite("");
-        now.shown = 0;
-    }
+    progress_wipe();
     now.at_work = false;
 }

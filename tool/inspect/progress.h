@@ -17,7 +17,10 @@ int progress_exit_status(void);
 // was set by progress_always(). total: 0 when nobody knows it.
 void progress_begin(const char *what, uint64_t total);
 void progress_step(uint64_t done);
-// Wipes the line.
+// Makes room for a line of output, which may go to the same terminal; the next step that is due shows the
+// line again.
+void progress_wipe(void);
+// Wipes the line: the work is done.
 void progress_end(void);
 void progress_always(bool always);
 

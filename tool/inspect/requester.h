@@ -18,8 +18,8 @@ bool requester_is_plain(const struct inspect_requester *r);
 
 // Whether what is behind a unit reaches everything: its translation was off.
 bool requester_unit_off(const struct inspect_unit *unit);
-// Whether nobody knows the tables of a unit, nor that it has none in use. One whose tables are known, but not in
-// the dump, has a requester that stands for all instead.
+// Whether nobody knows the tables of a unit, nor that it has none in use. One whose tables are known, but not
+// in the dump, has a requester that stands for all instead.
 bool requester_unit_unknown(const struct inspection *inspection, const struct inspect_unit *unit);
 
 // Why a requester's way to memory cannot be followed; NULL when it can (r->tree is set then).

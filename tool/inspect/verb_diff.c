@@ -249,6 +249,7 @@ static dam_err tell_range(void *ctx, const struct diff_range *range)
 {
     struct diff *d = ctx;
     d->differences++;
+    progress_wipe();
     begin_ranges(d);
     if (d->json != NULL) {
         struct json_object *o = json_object_new_object();
@@ -378,6 +379,7 @@ static dam_err compare_all(struct diff *d, struct lists *lists)
         json_out_end(d->json);
         json_out_list(d->json, "ranges");
     }
+    progress_begin("comparing page tables", 0);
     if (err == DAM_OK)
         err = each_requester(d, lists, true);
     progress_end();

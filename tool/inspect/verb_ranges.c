@@ -47,6 +47,7 @@ static void print_range(const struct ranges *s, const struct inspect_range *rang
 static dam_err visit(void *ctx, const struct inspect_range *range)
 {
     struct ranges *s = ctx;
+    progress_wipe();
     count_range(s, range);
     if (s->json != NULL)
         json_out_value(s->json, NULL, show_range_json(range));
@@ -129,6 +130,7 @@ static int show(const struct verb_call *call, struct inspection *inspection,
     } else {
         print_head(inspection, &s);
     }
+    progress_begin("reading page tables", 0);
     dam_err err = inspect_walk(inspection, r->tree, &visitor);
     progress_end();
     if (call->json) {

@@ -63,6 +63,7 @@ static void print_range(const struct group *g, const struct inspect_range *range
 static dam_err visit(void *ctx, const struct inspect_range *range)
 {
     struct group *g = ctx;
+    progress_wipe();
     if (range->kind == INSPECT_BROKEN)
         return DAM_OK; // refused by the hardware: nobody reaches anything by it
     if (range->kind == INSPECT_MAPPED) {
@@ -231,6 +232,7 @@ static dam_err reach_all(struct reach *s)
     dam_err err = DAM_OK;
     if (s->json != NULL)
         json_out_list(s->json, "groups");
+    progress_begin("reading page tables", 0);
     for (size_t i = 0; i < in->tree_count && err == DAM_OK; i++)
         if (in->trees[i]->requesters != 0 && !requester_unit_off(in->trees[i]->unit))
             err = reach_tree(s, in->trees[i]);
