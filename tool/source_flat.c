@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "inspect/progress.h"
 
 #define FLAT_SIGNATURE   "makedumpfile\0\0\0\0"
 #define FLAT_HEADER_SIZE 4096u
@@ -20,6 +21,7 @@
 #define FLAT_VERSION     1u
 #define FLAT_END         UINT64_MAX
 #define RECORD_HEADER    16u
+#define PROGRESS_STEP    1024u // records
 // makedumpfile writes records of up to 64 KiB, 33 KiB on average: this lets a dump of 500 GiB through, and
 // no stream, however it was made, takes more than 1.5 GiB of memory.
 #define MAX_RECORDS (1u << 24)
@@ -169,6 +171,15 @@ static enum tool_status keep(struct flat_index *index, size_t *capacity, struct 
     return TOOL_OK;
 }
 
+// Says how far the reading has come. false: the user wants it to end.
+static bool go_on(const struct flat_index *index, uint64_t at)
+{
+    if (index->count % PROGRESS_STEP != 0)
+        return true;
+    progress_step(at);
+    return !progress_interrupted();
+}
+
 static enum tool_status read_records(const struct dump_source *source, struct flat_index *index,
                                      struct tool_error *error)
 {
@@ -193,6 +204,8 @@ static enum tool_status read_records(const struct dump_source *source, struct fl
             keep(index, &capacity, (struct flat_piece){offset, offset + size, from}, error);
         if (status != TOOL_OK)
             return status;
+        if (!go_on(index, at))
+            return tool_fail(error, TOOL_BAD_INPUT, "interrupted");
         last = at;
         at = from + size;
     }
@@ -210,7 +223,9 @@ enum tool_status flat_open(struct dump_source *source, struct tool_error *error)
     struct flat_index *index = calloc(1, sizeof *index);
     if (index == NULL)
         return no_memory(error);
+    progress_begin("reading the flattened dump", source->size);
     enum tool_status status = read_records(source, index, error);
+    progress_end();
     if (status == TOOL_OK)
         status = sort_records(index, error);
     if (status == TOOL_OK)

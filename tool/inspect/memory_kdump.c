@@ -239,6 +239,18 @@ static enum tool_status read_ram(struct kdump_memory *m, struct tool_error *erro
     return status;
 }
 
+// Before the library takes memory by the number of pages: each has a descriptor, and pages lie behind those.
+static enum tool_status check_descriptors(const struct kdump_memory *m, struct tool_error *error)
+{
+    uint64_t count = page_bitmap_count(m->held), end = m->layout.descriptors + count * DESCRIPTOR;
+    if (end <= source_end(&m->file.source))
+        return TOOL_OK;
+    return tool_fail(error, TOOL_BAD_INPUT,
+                     "the dump is cut short in the descriptors of its %" PRIu64
+                     " pages, which end at %" PRIu64,
+                     count, end);
+}
+
 static void describe(const struct kdump_memory *m, struct memory_about *about)
 {
     uint32_t status = m->layout.status;
@@ -265,6 +277,8 @@ enum tool_status memory_of_kdump(const struct dump_source *source, struct memory
         status = read_ram(m, error);
     if (status == TOOL_OK)
         status = page_bitmap_open(&m->file.source, m->layout.is_held, m->layout.pages, &m->held, error);
+    if (status == TOOL_OK)
+        status = check_descriptors(m, error);
     if (status == TOOL_OK && page_bitmap_count(m->held) > 0)
         status = open_library(m, error);
     if (status != TOOL_OK) {
