@@ -61,11 +61,13 @@ for (let n = numbers(map.ram), i = 0, at = 0; i + 1 < n.length; i += 2) {
 }
 const totalRam = cells.reduce((sum, c) => sum + c.ram, 0);
 
-// Entries by cell: {read, write, readOnly, all, runs: [[start, end, rights]…]}.
-function decode(tree) {
+// Entries by cell: {read, write, readOnly, all, runs: [[start, end, rights]…]}. Taken apart when somebody asks
+// for them, since there may be many.
+function entriesOf(tree) {
+    if (tree.byCell) return tree.byCell;
     const n = numbers(tree.entries), entries = new Map();
     for (let i = 0; i + 5 < n.length;) {
-        const [cell, read, write, readOnly, all, kept] = n.slice(i, i + 6);
+        const cell = n[i], read = n[i + 1], write = n[i + 2], readOnly = n[i + 3], all = n[i + 4], kept = n[i + 5];
         const runs = [];
         i += 6;
         for (let k = 0, at = cells[cell].start; k < kept; k++, i += 3) {
@@ -75,13 +77,16 @@ function decode(tree) {
         entries.set(cell, {read, write, readOnly, all, runs});
     }
     tree.byCell = entries;
+    return entries;
+}
+function prepare(tree) {
     tree.outsideRuns = [];
     const o = numbers(tree.outside);
     for (let i = 0; i + 2 < o.length; i += 3) tree.outsideRuns.push([o[i], o[i] + o[i + 1], o[i + 2]]);
     tree.users = [];
 }
-data.trees.forEach(decode);
-decode(map.tables);
+data.trees.forEach(prepare);
+prepare(map.tables);
 data.requesters.forEach((r, i) => {
     r.index = i;
     r.label = r.address + (r.pasid !== undefined && !r.without_pasid ? `@${r.pasid.toString(16)}` : "") + (r.span > 1 ? ` and ${r.span - 1} more` : "");
@@ -128,9 +133,9 @@ function treeIn(tree, from, to) {
         out.all = out.runs.length;
         return out;
     }
-    const [first, last] = cellsIn(from, to);
+    const [first, last] = cellsIn(from, to), entries = entriesOf(tree);
     for (let c = first; c < last; c++) {
-        const e = tree.byCell.get(c);
+        const e = entries.get(c);
         if (!e) continue;
         const whole = cells[c].start >= from && cells[c].end <= to, runs = whole ? e.runs : overlaps(e.runs, from, to);
         if (e.runs.length < e.all) out.complete = false;
@@ -172,7 +177,7 @@ function knownExactly(from, to, trees) {
         if (tree.everything) return true;
         if (!tree.detailed) return false;
         for (let c = first; c < last; c++) {
-            const e = tree.byCell.get(c);
+            const e = entriesOf(tree).get(c);
             if (e && e.runs.length < e.all) return false;
         }
         return true;
@@ -200,7 +205,7 @@ function baseCells(from, to) {
     if (!view.filter) return out;
     const tree = view.filter.treeData;
     out.forEach((c, i) => {
-        const e = tree && tree.byCell.get(first + i);
+        const e = tree && entriesOf(tree).get(first + i);
         const all = tree && tree.everything;
         c.several = 0;
         c.one = all ? c.ram : e ? e.write : 0;
