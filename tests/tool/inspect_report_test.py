@@ -38,6 +38,7 @@ class Machine:
         self.root = self.image.table()
         self.rights, self.users = {}, {}
         self.next_iova = 0x10000000
+        self.gsts = 0xC7000000
 
     def tree(self, name, *users):
         """A set of tables that users share."""
@@ -63,8 +64,8 @@ class Machine:
         found = bytearray(unit())
         rtaddr = found.index(struct.pack("<Q", 0x1B20000))
         found[rtaddr:rtaddr + 8] = struct.pack("<Q", self.root)
-        gsts = struct.pack("<I", 0xC7000000)
-        assert gsts in found
+        gsts = found.index(struct.pack("<I", 0xC7000000))  # the first one: before the takeover
+        found[gsts:gsts + 4] = struct.pack("<I", self.gsts)
         descriptor = note([(1, 160, summary(units=1)), (2, 160, bytes(found)), (7, 16, struct.pack("<QQ", *CRASH))])
         info = f"OSRELEASE={HOSTILE_RELEASE}\nPAGESIZE=4096\n".encode()
         return elf_note("VMCOREINFO", 0, info) + elf_note("COFFERDAM", NOTE_TYPE, descriptor)
@@ -166,11 +167,11 @@ def size_of(text):
     return float(number) * {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[word]
 
 
-def check_cells(b, machine, only=None, unknown=False):
+def check_cells(b, machine, only=None, unknown=False, marked=True):
     """Every cell that is shown says what the tables say, and every page of memory is in one of them."""
     shown, seen = b.evaluate(SHOWN), 0
     at = int(shown[0]["start"], 16)
-    tables = set(machine.image.pages)
+    tables = set(machine.image.pages) if marked else set()
     words = {"several": "writable by several", "one": "writable" if only else "writable by one", "read": "only readable"}
     for cell in shown:
         start, end = int(cell["start"], 16), int(cell["end"], 16)
@@ -358,10 +359,10 @@ def test_zoom_to_single_pages(folder):
     with chrome() as b:
         b.open(page)
         shown = b.evaluate(SHOWN)
-        for address in (0x500000, 0x700000, CRASH[0], 1 << 32):
+        for address in (0, 0x500000, 0x600000, 0x700000, CRASH[0], (1 << 32) + 0x100000):
             b.click(f"#cell-{cell_at(shown, address)} .back", clicks=2)
             fine, seen = check_cells(b, machine)
-            assert seen == 64 and len(fine) == 64, (seen, len(fine))
+            assert seen == len(machine.ram_pages(address, address + CELL)) == len(fine) == 64, (seen, len(fine))
             assert int(fine[0]["start"], 16) == address
             b.click("#zoom-out")
             assert b.evaluate("document.querySelectorAll('.cell').length") == len(shown)
@@ -440,6 +441,26 @@ def test_tables_of_the_page(folder):
         quiet(b, page)
 
 
+def test_broken_entries_and_findings(folder):
+    machine = usual()
+    at = machine.image.second_stage(machine.root, rid(LATE), 0x700000, domain=9, kind=1)  # the unit has no device TLBs
+    page = opened(folder, machine)
+    with chrome() as b:
+        b.open(page)
+        quiet(b, page)
+        check_cells(b, machine)  # it reaches nothing
+        row = b.text("#requesters tbody tr:nth-child(5)")
+        assert f"0000:{LATE}" in row and "broken" in row and "0 B" in row, row
+        rows = b.evaluate("[...document.querySelectorAll('#findings tbody tr')].map(r => r.innerText.split('\\t'))")
+        mine = [r for r in rows if r[3] == f"0000:{LATE}"]
+        assert len(mine) == 1 and mine[0][0] == "error" and mine[0][4] == hex(at) and mine[0][5] == "0x700005", rows
+        assert rows[0][0] == "error" and f"Findings about the tables: {sum(r[0] == 'error' for r in rows)} error" in \
+            b.text("#verdicts"), rows
+        # Its own view: nothing.
+        b.click("#requesters tbody tr:nth-child(5) button")
+        assert b.evaluate("document.querySelectorAll('.bar').length - document.querySelectorAll('#legend .bar').length") == 0
+
+
 def test_unknown_is_not_nobody(folder):
     machine = usual()
     late = machine.tree("late", LATE)
@@ -478,6 +499,23 @@ def test_pass_through_reaches_everything(folder):
         check_cells(b, machine)
         verdicts = b.text("#verdicts")
         assert f"0000:{LATE}" in verdicts and "up to 4 MiB of it" in verdicts, verdicts
+
+
+def test_a_unit_that_was_off_stops_nobody(folder):
+    machine = usual()
+    machine.gsts = 0x47000000
+    page = opened(folder, machine, status=0)
+    everything = {p: R | W for p in machine.ram_pages(0, 1 << 40)}
+    machine.rights = {name: everything for name in machine.rights}
+    with chrome() as b:
+        b.open(page)
+        quiet(b, page)
+        shown, _ = check_cells(b, machine, marked=False)
+        assert "unit 0 did not translate" in b.text("#verdicts"), b.text("#verdicts")
+        options = b.evaluate("[...document.querySelector('#filter').options].map(o => o.text)")
+        assert options == ["all requesters (1)", "all behind unit 0"], options
+        b.click(f"#cell-{cell_at(shown, CRASH[0])} .back", clicks=2)
+        check_cells(b, machine, marked=False)
 
 
 def test_hostile_strings_are_text(folder):

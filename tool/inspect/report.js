@@ -96,7 +96,7 @@ data.requesters.forEach((r, i) => {
 });
 // Requesters that the page leaves out count as well: weight is how many, 2 stands for several.
 for (const tree of data.trees)
-    tree.weight = tree.users.length > 0 && tree.requesters === undefined ? 2 : Math.max(tree.requesters || 0, 1);
+    tree.weight = tree.requesters === undefined ? 2 : Math.max(tree.requesters, 1);
 const usedTrees = data.trees.filter((t) => t.requesters !== undefined || t.users.length > 0);
 const isUnknown = (r) => Boolean(r.unknown || (r.treeData && r.treeData.unknown_tables > 0));
 const unknownOnes = data.requesters.filter(isUnknown);
@@ -717,6 +717,8 @@ function fillVerdicts() {
         verdict(all.several + all.one === totalRam ? "bad" : "warn", `${pages(all.one + all.several)} of ${pages(totalRam)} of memory (${percent(all.one + all.several, totalRam)}) could be written by devices, ${pages(all.several)} of it by several; ${pages(all.read)} could only be read.`);
     if (data.units.length === 0) verdict("bad", "No IOMMU tables were found. " + data.kernel_problem);
     if (data.units.some((u) => u.guess)) verdict("warn", "Where the tables are is a guess: a scan of memory for what looks like a root table.");
+    const trusted = data.requesters.filter((r) => r.ats);
+    if (trusted.length > 0) verdict("warn", `${count(trusted.length, "requester")} may send translated addresses (ATS), which are not checked again: ${names(trusted)}.`);
     if (unknownOnes.length > 0 || blindUnits.length > 0) verdict("warn", unknownWords(unknownOnes));
     const bad = data.findings.filter((f) => f.severity === "error").length, odd = data.findings.filter((f) => f.severity === "warning").length;
     if (bad + odd > 0) verdict(bad > 0 ? "bad" : "warn", `Findings about the tables: ${count(bad, "error")}, ${count(odd, "warning")}.`);
