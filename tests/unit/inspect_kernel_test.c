@@ -245,7 +245,7 @@ static void test_symbols_broken(void **state)
     fake_linux_put(&l, l.num_syms, 0xFFFFFFFF, 4);
     refused("4294967295 symbols");
     build(NULL); // more than there are: on to the end of memory
-    fake_linux_put(&l, l.num_syms, 4u << 20, 4);
+    fake_linux_put(&l, l.num_syms, 1u << 20, 4);
     refused("kallsyms_names would be at");
     build(NULL); // a name with more tokens than there is memory
     fake_linux_put(&l, l.names, 0xFFFF, 2);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "inspect/kernel.h"
@@ -240,6 +241,21 @@ static void test_functions_lists(void **state)
     bad(read_functions(), "pci_sysdata would be at 0x0", 1);
 }
 
+// Each word of a page leads to the next one: every bus has a list of buses and one of functions, and none of
+// them is sound. All of it together has an end.
+static void test_functions_endless(void **state)
+{
+    (void)state;
+    build(NULL);
+    for (unsigned i = 0; i < 400; i++) // not in a circle, and not too deep: only wide
+        fake_linux_put(&l, l.vmalloc + 8 * i, FAKE_VMALLOC + 8 * (i + 1), 8);
+    fake_linux_put(&l, l.root_buses, FAKE_VMALLOC + 0x10, 8);
+    alarm(60);
+    assert_int_equal(read_functions(), TOOL_BAD_INPUT);
+    alarm(0);
+    assert_true(count <= 65536);
+}
+
 // ---- the crash region
 static void test_crash_region(void **state)
 {
@@ -277,6 +293,7 @@ int main(void)
         cmocka_unit_test_teardown(test_functions, leave_test),
         cmocka_unit_test_teardown(test_functions_driver, leave_test),
         cmocka_unit_test_teardown(test_functions_lists, leave_test),
+        cmocka_unit_test_teardown(test_functions_endless, leave_test),
         cmocka_unit_test_teardown(test_crash_region, leave_test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 
 #include "inspect/kernel_parts.h"
 
-#define MAX_BTF_SIZE (64u << 20) // Debian's kernels have 4 to 5 MiB
+#define MAX_BTF_SIZE (32u << 20) // Debian's kernels have 4 to 5 MiB
 #define MAX_DEPTH    8u          // structures in structures, on the way to one member
 #define MAX_LOOKS    100000u     // members looked at for one answer
 #define MAX_OFFSET   (1u << 20)  // bytes; no structure is so large

@@ -8,8 +8,8 @@
 #include "bytes.h"
 #include "inspect/kernel_parts.h"
 
-#define MAX_SYMBOLS    (4u << 20) // a kernel has some 200,000
-#define MAX_NAMES_SIZE (64u << 20)
+#define MAX_SYMBOLS    (1u << 20) // a kernel has some 200,000
+#define MAX_NAMES_SIZE (32u << 20)
 #define MAX_TOKEN      1024u // of a token, in bytes; longer than any name
 
 // One name of the table: where its tokens are. false: the table ends before.

@@ -43,8 +43,8 @@ struct reader {
     struct kernel_array functions;
     struct kernel_list buses[MAX_DEPTH]; // lists of buses, each one's below an entry of the one before
     unsigned depth;
-    unsigned bus_count;
-    enum tool_status status; // the first thing that went wrong
+    unsigned bus_count, entries; // of all lists, whether they could be read or not
+    enum tool_status status;     // the first thing that went wrong
     struct tool_error *error;
 };
 
@@ -102,10 +102,11 @@ static void read_functions(struct reader *r, uint64_t head, uint64_t domain, uin
     struct tool_error error;
     enum tool_status status;
     uint64_t node;
-    list_begin(r->k, "a list of PCI functions", head, MAX_FUNCTIONS - (uint32_t)r->functions.count, &list);
+    list_begin(r->k, "a list of PCI functions", head, MAX_FUNCTIONS - r->entries, &list);
     while (list_next(&list, &node, &status, &error)) {
         struct kernel_function f;
         struct tool_error function_error;
+        r->entries++;
         enum tool_status result =
             read_function(r, node - r->field[DEV_BUS_LIST].offset, domain, bus, &f, &function_error);
         note(r, result, &function_error);
