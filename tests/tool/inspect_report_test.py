@@ -485,6 +485,21 @@ def test_unknown_is_not_nobody(folder):
         check_cells(b, machine, only="nic")
 
 
+def test_a_root_table_that_is_missing(folder):
+    machine = usual()
+    machine.image.missing.add(machine.root)
+    page = opened(folder, machine, status=INCOMPLETE)
+    machine.rights, machine.users = {}, {}
+    with chrome() as b:
+        b.open(page)
+        quiet(b, page)
+        shown, _ = check_cells(b, machine, unknown=True, marked=False)
+        assert {c["kind"] for c in shown} == {"unknown", "hole"}
+        verdicts = b.text("#verdicts")
+        assert "could be written by no device" not in verdicts and "are in the dump" in verdicts, verdicts
+        assert "root table not read" in b.text("#units")
+
+
 def test_pass_through_reaches_everything(folder):
     machine = usual()
     machine.image.second_stage(machine.root, rid(LATE), 0, domain=9, kind=2)

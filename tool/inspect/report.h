@@ -18,11 +18,9 @@
 DAM_MUST_CHECK dam_err report_data(struct inspection *inspection, struct json_object **out);
 
 // The map of an inspection, and what each of its trees has there: as many as inspection->tree_count, then one
-// for each unit that let everything through (report_open_unit()). Both are freed by the caller, in any case.
+// for each unit, empty but for those whose translation was off. Both are freed by the caller, in any case.
 DAM_MUST_CHECK dam_err report_map(struct inspection *inspection, struct map *map, struct map_tree **trees,
                                   struct map_tree *tables, uint64_t (**crash)[2]);
-// Its translation was off: what is behind it could reach everything.
-bool report_open_unit(const struct inspect_unit *unit);
 // report_data(), the second half: over a map that is filled in. NULL: no memory.
 struct json_object *report_map_json(const struct map *map, const struct map_tree *tables);
 void report_tree_json(const struct map *map, const struct map_tree *tree, struct json_object *out);

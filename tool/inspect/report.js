@@ -89,7 +89,7 @@ data.trees.forEach(prepare);
 prepare(map.tables);
 data.requesters.forEach((r, i) => {
     r.index = i;
-    r.label = r.address + (r.pasid !== undefined && !r.without_pasid ? `@${r.pasid.toString(16)}` : "") + (r.span > 1 ? ` and ${r.span - 1} more` : "");
+    r.label = r.address + (r.more || "");
     r.what = [r.vendor, r.product].filter(Boolean).join(" ");
     r.treeData = r.tree >= 0 ? data.trees[r.tree] : null;
     if (r.treeData) r.treeData.users.push(r);
@@ -100,8 +100,8 @@ for (const tree of data.trees)
 const usedTrees = data.trees.filter((t) => t.requesters !== undefined || t.users.length > 0);
 const isUnknown = (r) => Boolean(r.unknown || (r.treeData && r.treeData.unknown_tables > 0));
 const unknownOnes = data.requesters.filter(isUnknown);
-const blindUnits = data.units.filter((u) => !u.readable && !u.open && u.mode !== "abort");
-const anyUnknown = unknownOnes.length > 0 || data.units.length === 0 || blindUnits.length > 0;
+const blindUnits = data.units.filter((u) => u.unknown);
+const anyUnknown = unknownOnes.length > 0 || data.units.length === 0 || blindUnits.length > 0 || data.gaps;
 const crash = data.crash.map((r) => {
     const start = BigInt(r.start), end = BigInt(r.end);
     return [Number(start >> 12n), Number((end + 4095n) >> 12n)];
@@ -591,6 +591,7 @@ function unknownWords(list) {
     if (data.units.length === 0) return "No IOMMU tables were found: nothing is known.";
     const names = list.slice(0, 4).map((r) => r.label).join(", ");
     const others = list.length > 4 ? ` and ${list.length - 4} more` : "";
+    if (list.length === 0 && blindUnits.length === 0) return "The dump does not hold all that tells of units and requesters: there may be more of them, which may reach anything.";
     if (list.length === 0) return `The tables of ${blindUnits.map((u) => u.name).join(", ")} are not in the dump: what is behind may reach anything.`;
     return `Not all tables of ${names}${others} are in the dump: they may reach more than is shown.`;
 }
@@ -706,7 +707,7 @@ function protectedVerdict(name, size, what) {
     else verdict("good", `${name} (${pages(size)}) could be written by no device.`);
 }
 function fillVerdicts() {
-    for (const u of data.units.filter((x) => x.open)) verdict("bad", `${u.name} did not translate: every device behind it could read and write all memory.`);
+    for (const u of data.units.filter((x) => x.off)) verdict("bad", `${u.name} did not translate: every device behind it could read and write all memory.`);
     const crashPages = sum(crash);
     if (crashPages > 0) protectedVerdict("The memory reserved for the capture kernel", crashPages, "crash_written");
     else verdict("warn", "The dump does not tell where the memory reserved for the capture kernel is.");
@@ -719,7 +720,7 @@ function fillVerdicts() {
     if (data.units.some((u) => u.guess)) verdict("warn", "Where the tables are is a guess: a scan of memory for what looks like a root table.");
     const trusted = data.requesters.filter((r) => r.ats);
     if (trusted.length > 0) verdict("warn", `${count(trusted.length, "requester")} may send translated addresses (ATS), which are not checked again: ${names(trusted)}.`);
-    if (unknownOnes.length > 0 || blindUnits.length > 0) verdict("warn", unknownWords(unknownOnes));
+    if (data.units.length > 0 && anyUnknown) verdict("warn", unknownWords(unknownOnes));
     const bad = data.findings.filter((f) => f.severity === "error").length, odd = data.findings.filter((f) => f.severity === "warning").length;
     if (bad + odd > 0) verdict(bad > 0 ? "bad" : "warn", `Findings about the tables: ${count(bad, "error")}, ${count(odd, "warning")}.`);
     else verdict("good", "Nothing is wrong with the tables that were read.");
@@ -822,7 +823,7 @@ function fillUnits() {
         el("td", {}, u.name, el("span", {class: "sub"}, `segment ${u.segment}`)), el("td", {}, u.kind), el("td", {}, u.mode),
         el("td", {class: "address"}, u.registers, el("span", {class: "sub"}, u.has_registers ? `CAP ${u.cap}` : ""), el("span", {class: "sub"}, u.has_registers ? `ECAP ${u.ecap}` : "")),
         el("td", {class: "address"}, u.root, el("span", {class: "sub"}, `RTADDR ${u.rtaddr}`)),
-        el("td", {}, u.open ? el("span", {class: "tag bad"}, "off") : u.has_registers ? "on" : "not known; taken as on",
+        el("td", {}, u.off ? el("span", {class: "tag bad"}, "off") : u.has_registers ? "on" : "not known; taken as on",
             u.readable ? "" : el("span", {class: "tag warn"}, "root table not read")),
         el("td", {}, u.origin)))));
 }

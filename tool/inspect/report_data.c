@@ -8,6 +8,7 @@
 
 #include "inspect/pci_names.h"
 #include "inspect/report.h"
+#include "inspect/requester.h"
 #include "json.h"
 #include "names.h"
 
@@ -40,7 +41,7 @@ static const char *origin_word(enum inspect_origin origin)
     return "unknown";
 }
 
-static struct json_object *unit_json(const struct inspect_unit *unit)
+static struct json_object *unit_json(const struct inspection *inspection, const struct inspect_unit *unit)
 {
     struct json_object *out = json_object_new_object();
     json_put_text(out, "name", unit->name);
@@ -53,8 +54,9 @@ static struct json_object *unit_json(const struct inspect_unit *unit)
     json_put_hex(out, "rtaddr", unit->rtaddr);
     json_put_hex(out, "root", unit->root.v);
     json_put_bool(out, "has_registers", unit->has_registers);
-    json_put_bool(out, "open", report_open_unit(unit));
+    json_put_bool(out, "off", requester_unit_off(unit));
     json_put_bool(out, "readable", unit->readable);
+    json_put_bool(out, "unknown", requester_unit_unknown(inspection, unit));
     json_put_hex(out, "gsts", unit->gsts);
     json_put_hex(out, "cap", unit->cap);
     json_put_hex(out, "ecap", unit->ecap);
@@ -93,8 +95,8 @@ static int tree_index(const struct inspection *inspection, const struct inspect_
     return -1;
 }
 
-static struct json_object *requester_json(const struct inspection *inspection, struct pci_names *names,
-                                          const struct inspect_requester *r)
+static struct json_object *requester_row(const struct inspection *inspection, struct pci_names *names,
+                                         const struct inspect_requester *r)
 {
     struct json_object *out = json_object_new_object();
     struct inspect_device nameless = {.segment = r->unit->segment, .rid = r->rid};
@@ -102,10 +104,9 @@ static struct json_object *requester_json(const struct inspection *inspection, s
     struct pci_name name;
     char text[INSPECT_FINDING_TEXT];
     pci_name_of(names, device != NULL ? device : &nameless, &name);
-    json_put_text(out, "address", name.address);
-    if (r->flags & DAM_REQ_PASID)
-        json_put_number(out, "pasid", r->pasid);
-    json_put_bool(out, "without_pasid", r->flags & DAM_REQ_RID_PASID);
+    char label[REQUESTER_TEXT], more[REQUESTER_MORE];
+    json_put_text(out, "address", requester_text(r, label));
+    json_put_text(out, "more", requester_more(r, more));
     json_put_text(out, "class", name.class);
     json_put_text(out, "vendor", name.vendor);
     json_put_text(out, "product", name.product);
@@ -119,7 +120,6 @@ static struct json_object *requester_json(const struct inspection *inspection, s
     json_put_bool(out, "ats", r->flags & DAM_REQ_ATS);
     json_put_text(out, "finding", r->finding != DAM_F_NONE ? inspect_finding_text(r->finding, text) : "");
     json_put_bool(out, "unknown", r->unknown);
-    json_put_number(out, "span", r->span);
     return out;
 }
 
@@ -176,7 +176,7 @@ static void put_units(const struct inspection *inspection, struct json_object *o
 {
     struct json_object *units = json_object_new_array();
     for (size_t i = 0; i < inspection->unit_count && i < REPORT_UNITS; i++)
-        json_object_array_add(units, unit_json(&inspection->units[i]));
+        json_object_array_add(units, unit_json(inspection, &inspection->units[i]));
     json_object_object_add(out, "units", units);
 }
 
@@ -187,10 +187,10 @@ static void put_requesters(const struct inspection *inspection, struct json_obje
     size_t shown =
         inspection->requester_count < REPORT_REQUESTERS ? inspection->requester_count : REPORT_REQUESTERS;
     for (size_t i = 0; i < inspection->unit_count; i++)
-        if (report_open_unit(&inspection->units[i]))
+        if (requester_unit_off(&inspection->units[i]))
             json_object_array_add(list, open_unit_json(inspection, i));
     for (size_t i = 0; i < shown; i++)
-        json_object_array_add(list, requester_json(inspection, names, &inspection->requesters[i]));
+        json_object_array_add(list, requester_row(inspection, names, &inspection->requesters[i]));
     pci_names_close(names);
     json_object_object_add(out, "requesters", list);
     json_put_number(out, "requesters_left_out", inspection->requester_count - shown);
@@ -224,7 +224,7 @@ static void put_trees(const struct inspection *inspection, const struct map *map
 }
 
 static void put_all(const struct inspection *inspection, const struct map *map, const struct map_tree *trees,
-                    const struct map_tree *tables, uint64_t (*crash)[2], struct json_object *out)
+                    const struct map_tree *tables, uint64_t (*crash)[2], bool gaps, struct json_object *out)
 {
     struct json_object *dump = json_object_new_object();
     json_put_number(out, "format", 1);
@@ -233,6 +233,7 @@ static void put_all(const struct inspection *inspection, const struct map *map, 
     json_object_object_add(out, "dump", dump);
     json_put_text(out, "kernel_problem", inspection->kernel == NULL ? inspection->kernel_problem : "");
     json_put_bool(out, "incomplete", inspection->incomplete);
+    json_put_bool(out, "gaps", gaps);
     put_units(inspection, out);
     put_requesters(inspection, out);
     put_findings(inspection, out);
@@ -244,6 +245,7 @@ static void put_all(const struct inspection *inspection, const struct map *map, 
 dam_err report_data(struct inspection *inspection, struct json_object **out)
 {
     *out = NULL;
+    bool gaps = inspection->incomplete; // of opening: there may be units or requesters that nobody found
     dam_err err = inspect_audit_all(inspection);
     if (err != DAM_OK)
         return err;
@@ -256,7 +258,7 @@ dam_err report_data(struct inspection *inspection, struct json_object **out)
         if (*out == NULL)
             err = DAM_E_NOMEM;
         else
-            put_all(inspection, &map, trees, &tables, crash, *out);
+            put_all(inspection, &map, trees, &tables, crash, gaps, *out);
     }
     map_free(&map);
     free(trees);

@@ -4,13 +4,9 @@
 
 #include "inspect/progress.h"
 #include "inspect/report.h"
+#include "inspect/requester.h"
 
 #define NO_MORE_THAN (1ull << 40) // bytes of a crash region that are believed
-
-bool report_open_unit(const struct inspect_unit *unit)
-{
-    return unit->has_registers && !unit->translating;
-}
 
 static dam_err add_range(void *ctx, const struct inspect_range *range)
 {
@@ -78,16 +74,15 @@ dam_err report_map(struct inspection *inspection, struct map *map, struct map_tr
     if (err != DAM_OK || *trees == NULL || *crash == NULL)
         return DAM_E_NOMEM;
     add_tables(inspection, map, tables);
-    progress_begin("drawing the map", inspection->tree_count);
+    progress_begin("drawing the map", 0);
     for (size_t i = 0; i < inspection->tree_count && err == DAM_OK; i++) {
-        progress_step(i);
         err = add_tree(inspection, map, inspection->trees[i], &(*trees)[i], (*crash)[i]);
         if (err == DAM_OK && progress_interrupted())
             err = DAM_E_STATE;
     }
     progress_end();
     for (size_t i = 0; i < inspection->unit_count && err == DAM_OK; i++)
-        if (report_open_unit(&inspection->units[i]))
+        if (requester_unit_off(&inspection->units[i]))
             map_everything(map, 2, &(*trees)[inspection->tree_count + i]);
     map_classify(map);
     return err;
