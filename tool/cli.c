@@ -117,11 +117,11 @@ static enum tool_status print_help(FILE *stream)
           "Keeps a crashed kernel's leftover DMA out of its crash dump.\n\n",
           stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(stream, "  %-8s%s\n", commands[i]->name, commands[i]->summary);
+        fprintf(stream, "  %-9s%s\n", commands[i]->name, commands[i]->summary);
     fputs("\n  cofferdam COMMAND --help   options of one command\n"
           "  cofferdam --version\n\n"
           "Exit status: 0 success, 1 bad input, 2 wrong usage, 3 a dump without our note, 4 output or "
-          "memory.\n",
+          "memory;\ninspect has its own (cofferdam inspect --help).\n",
           stream);
     return fflush(stream) == 0 ? TOOL_OK : TOOL_SYSTEM;
 }
