@@ -146,6 +146,9 @@ static void units_of_the_note(void **state)
     assert_false(u[2].has_registers);
     assert_string_equal(u[3].mode, "abort");
     assert_int_equal(findings(DAM_F_UNIT_ABORTS), 1);
+    assert_int_equal(findings(DAM_F_UNIT_OFF), 1);
+    assert_int_equal(in.findings[0].address, 0xFED90000 + 0x1C);
+    assert_int_equal(findings(DAM_F_UNIT_ABSENT), 1);
     assert_int_equal(in.requester_count, 1);
     assert_int_equal(in.crash_count, 1);
     assert_int_equal(in.crash[0].start, CRASH);

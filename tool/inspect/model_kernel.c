@@ -62,6 +62,9 @@ void inspect_kernel_memory(struct inspection *in)
     struct tool_error problem;
     if (kernel_crash_region(in->kernel, reserved, &count, &problem) != TOOL_OK)
         return;
+    // It borrows the first MiB as well.
+    if (count && dam_ranges_add(&in->own->keep_out, 0, 0x100000))
+        return;
     for (size_t i = 0; i < count && i < 2; i++)
         if (dam_ranges_add(&in->own->keep_out, reserved[i].start, reserved[i].end))
             return;

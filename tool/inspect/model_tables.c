@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "inspect/model_own.h"
+#include "iommu/vtd/regs.h"
 
 #define FUNCTION_TABLES 1024u // directory pages and PASID tables of one function
 
@@ -205,15 +206,15 @@ static dam_err found(void *ctx, const struct vtd_found *f)
     return judge(r, q, f);
 }
 
-static void report_unit(struct reader *r, uint16_t code)
+static void report_unit(struct reader *r, uint16_t code, uint16_t reg, uint64_t raw)
 {
     const struct dam_finding finding = {
         .code = code,
         .level = 255,
         .unit = r->unit->index,
         .segment = r->unit->segment,
-        .address = r->unit->rtaddr,
-        .raw = r->unit->rtaddr,
+        .address = r->unit->base ? r->unit->base + reg : 0,
+        .raw = raw,
     };
     inspect_add_finding(r->in, &finding);
 }
@@ -221,7 +222,7 @@ static void report_unit(struct reader *r, uint16_t code)
 // The budget is used up: what is left of the tables is not known.
 static void give_up(struct reader *r)
 {
-    report_unit(r, DAM_F_PT_BUDGET);
+    report_unit(r, DAM_F_PT_BUDGET, VTD_RTADDR_REG, r->unit->rtaddr);
     r->in->incomplete = true;
 }
 
@@ -244,20 +245,32 @@ static dam_err read_with(struct reader *r)
     return err;
 }
 
+// Whatever is behind it reached everything.
+static void report_off(struct reader *r)
+{
+    if (r->unit->has_registers)
+        report_unit(r, DAM_F_UNIT_OFF, VTD_GSTS_REG, r->unit->gsts);
+    else if (r->unit->origin == ORIGIN_NOTE)
+        report_unit(r, DAM_F_UNIT_ABSENT, 0, 0);
+}
+
 dam_err inspect_read_tables(struct inspection *in, struct inspect_unit *unit)
 {
     struct reader r = {.in = in, .unit = unit, .vtd = inspect_vtd_unit(unit)};
     inspect_fold_begin(in);
     enum vtd_mode mode = vtd_mode_of(unit->ecap, unit->rtaddr);
-    if (!unit->translating)
+    if (!unit->translating) {
+        report_off(&r);
         return DAM_OK;
+    }
     if (mode == VTD_MODE_ABORT || mode == VTD_MODE_UNSUPPORTED) {
-        report_unit(&r, mode == VTD_MODE_ABORT ? DAM_F_UNIT_ABORTS : DAM_F_UNIT_MODE);
+        report_unit(&r, mode == VTD_MODE_ABORT ? DAM_F_UNIT_ABORTS : DAM_F_UNIT_MODE, VTD_RTADDR_REG,
+                    unit->rtaddr);
         in->incomplete |= mode == VTD_MODE_UNSUPPORTED;
         return DAM_OK;
     }
     if (mode == VTD_MODE_IMPOSSIBLE)
-        report_unit(&r, DAM_F_ROOT_MODE);
+        report_unit(&r, DAM_F_ROOT_MODE, VTD_RTADDR_REG, unit->rtaddr);
     r.reading = inspect_begin_reading(in);
     r.owner = calloc(65536, sizeof *r.owner);
     dam_err err = r.reading != NULL && r.owner != NULL ? read_with(&r) : DAM_E_NOMEM;

@@ -258,7 +258,8 @@ static enum tool_status ask_kernel(struct inspection *in, bool wanted, bool *tol
 static enum tool_status units_of_scan(struct inspection *in, struct tool_error *error)
 {
     struct scan_result found;
-    dam_err err = scan_roots(in->memory, &in->own->keep_out, &found);
+    const struct dam_ranges crash = {in->crash, in->crash_count, in->crash_count};
+    dam_err err = scan_roots(in->memory, &crash, &found);
     if (err == DAM_E_STATE)
         return tool_fail(error, TOOL_SYSTEM, "interrupted");
     if (err)
