@@ -519,7 +519,7 @@ def test_pass_through_reaches_everything(folder):
 def test_a_unit_that_was_off_stops_nobody(folder):
     machine = usual()
     machine.gsts = 0x47000000
-    page = opened(folder, machine, status=0)
+    page = opened(folder, machine, status=FINDINGS)
     everything = {p: R | W for p in machine.ram_pages(0, 1 << 40)}
     machine.rights = {name: everything for name in machine.rights}
     with chrome() as b:
