@@ -704,6 +704,7 @@ function protectedVerdict(name, size, what) {
     if (who.length > 0)
         verdict("bad", `${name} (${pages(size)}) could be written by ${count(who.length, "requester")}: ${names(who)}; up to ${pages(who.some((r) => r.treeData.everything) ? size : most)} of it by one.`);
     else if (anyUnknown) verdict("warn", `${name} (${pages(size)}): no known mapping could write there, but not all tables are in the dump.`);
+    else if (data.units.some((u) => u.guess)) verdict("warn", `${name} (${pages(size)}) could be written by no device, if the guess about the tables is right.`);
     else verdict("good", `${name} (${pages(size)}) could be written by no device.`);
 }
 function fillVerdicts() {
@@ -748,7 +749,8 @@ function pageSizes(tree) {
 }
 function modeOf(r) {
     const tree = r.treeData, words = r.kind === "translated" || !r.kind ? `${r.stage} stage` : r.kind;
-    return [words, el("span", {class: "sub"}, tree && tree.levels && !tree.everything ? `${tree.levels} levels, root ${tree.root}` : "")];
+    const unit = data.units.length > 1 && data.units[r.unit] ? `on ${data.units[r.unit].name}` : "";
+    return [words, el("span", {class: "sub"}, unit), el("span", {class: "sub"}, tree && tree.levels && !tree.everything ? `${tree.levels} levels, root ${tree.root}` : "")];
 }
 function remarks(r) {
     const out = [];
@@ -824,7 +826,7 @@ function fillUnits() {
         el("td", {class: "address"}, u.registers, el("span", {class: "sub"}, u.has_registers ? `CAP ${u.cap}` : ""), el("span", {class: "sub"}, u.has_registers ? `ECAP ${u.ecap}` : "")),
         el("td", {class: "address"}, u.root, el("span", {class: "sub"}, `RTADDR ${u.rtaddr}`)),
         el("td", {}, u.off ? el("span", {class: "tag bad"}, "off") : u.has_registers ? "on" : "not known; taken as on",
-            u.readable ? "" : el("span", {class: "tag warn"}, "root table not read")),
+            u.readable || u.off ? "" : el("span", {class: "sub"}, el("span", {class: "tag warn"}, "root table not read"))),
         el("td", {}, u.origin)))));
 }
 

@@ -84,6 +84,8 @@ static uint64_t pages_of_bits(const struct map *map, uint64_t bits, const struct
 static void sum_up(struct map_bits *bits, size_t base, uint32_t requesters)
 {
     for (size_t i = base; i < base + bits->words; i++) {
+        if ((bits->read[i] | bits->write[i]) == 0)
+            continue;
         if (requesters == 0) {
             bits->marks[i] |= bits->write[i];
             continue;
@@ -102,6 +104,8 @@ static void end_cell(struct map *map, size_t cell, uint32_t requesters, struct m
     size_t base = cell * bits->words;
     uint64_t read = 0, write = 0, read_only = 0;
     for (size_t i = base; i < base + bits->words; i++) {
+        if ((bits->read[i] | bits->write[i]) == 0)
+            continue; // most words are, where a tree maps pages here and there
         read += ones(bits->read[i]);
         write += ones(bits->write[i]);
         read_only += ones(bits->read[i] & ~bits->write[i]);
