@@ -476,6 +476,23 @@ static void a_root_that_is_not_there(void **state)
     inspect_close(&in);
 }
 
+static void damage_is_told_and_nothing_is_made_of_it(void **state)
+{
+    (void)state;
+    begin(false);
+    uint64_t tree = old_kernel_page(&k);
+    old_kernel_attach(&k, 0x10, 0, 4, 7, tree);
+    old_kernel_map(&k, tree, 4, 0, 0x5000, 0x123000, OLD_R);
+    dump.damaged[(tree - BASE) / 4096] = true;
+    open_plain();
+    assert_int_equal(inspect_audit_all(&in), DAM_OK);
+    assert_int_equal(in.trees[0]->unknown_tables, 1);
+    assert_int_equal(in.trees[0]->unknown_bytes, 1ull << 48);
+    assert_string_equal(in.damage, "damaged");
+    assert_true(in.incomplete);
+    inspect_close(&in);
+}
+
 static void upper_halves_have_a_sign(void **state)
 {
     (void)state;
@@ -545,6 +562,7 @@ int main(void)
         cmocka_unit_test(pages_full_of_ones),
         cmocka_unit_test(more_findings_than_are_kept),
         cmocka_unit_test(a_root_that_is_not_there),
+        cmocka_unit_test(damage_is_told_and_nothing_is_made_of_it),
         cmocka_unit_test(upper_halves_have_a_sign),
         cmocka_unit_test(visitors_end_walks),
         cmocka_unit_test(texts_say_what_is_and_not_what_was_done),

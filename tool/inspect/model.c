@@ -2,6 +2,7 @@
 // Opening and closing an inspection, its lists, and the engine's view of a dump that lacks pages.
 #include "inspect/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,8 @@ static dam_err read_old(void *ctx, dam_pa pa, void *buf, size_t len)
     // Where the dump says there was RAM, and only there, tables are looked for: whatever keeps the page from
     // us, what is on it is not known.
     dam_err err = own->direct.mem_read(own->direct.ctx, pa, buf, len);
+    if (err == DAM_E_IO && in->damage[0] == '\0')
+        snprintf(in->damage, sizeof in->damage, "%s", memory_problem(in->memory));
     return err == DAM_E_IO || err == DAM_E_RANGE ? DAM_E_ABSENT : err;
 }
 

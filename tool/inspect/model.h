@@ -112,8 +112,9 @@ struct inspection {
     size_t device_count;
     struct dam_finding *findings; // of everything read until now, in the order it was seen
     size_t finding_count;
-    bool findings_lost;        // there were more than are kept
-    bool incomplete;           // something that was asked for is not in the dump
+    bool findings_lost; // there were more than are kept
+    bool incomplete;    // something that was asked for is not in the dump
+    char damage[384];   // why the first page that the dump holds could not be read; "": none was damaged
     struct dam_range crash[4]; // memory reserved for the capture kernel
     size_t crash_count;
     // Pages of tables that were read, root tables down: for the map. Filled in by inspect_audit(). With very

@@ -86,5 +86,7 @@ int verb_finish(const struct verb_call *call, const struct inspection *in)
     bool odd = in->findings_lost;
     for (size_t i = 0; i < in->finding_count; i++)
         odd |= in->findings[i].severity >= DAM_WARN;
+    if (in->damage[0] != '\0')
+        cli_error(call->self, TOOL_OK, "the dump is damaged: %s", in->damage);
     return verb_finish_with(call, odd, in->incomplete);
 }
