@@ -136,6 +136,14 @@ def data_of(page):
     return json.loads(found.group(1))
 
 
+def with_data(page, data, path):
+    """The same page with other data."""
+    before, rest = page.read_text().split('type="application/json">', 1)
+    text = json.dumps(data).replace("<", "\\u003c")
+    path.write_text(before + 'type="application/json">' + text + rest[rest.index("</script>"):])
+    return path
+
+
 @contextlib.contextmanager
 def chrome():
     """The browser that all tests share; a test that needs one is skipped where there is none."""
@@ -537,7 +545,6 @@ def test_hostile_strings_are_text(folder):
     machine = usual()
     page = opened(folder, machine, name=HOSTILE_NAME)
     # And every other string of the data, for those that this dump cannot hold.
-    text = page.read_text()
     data = data_of(page)
     hostile = "</script><script>boom()</script><img src=x onerror=boom()><svg onload=boom()>\u2028"
 
@@ -548,10 +555,7 @@ def test_hostile_strings_are_text(folder):
         if isinstance(value, list):
             return [poison(v) for v in value]
         return value + hostile if isinstance(value, str) else value
-    poisoned = json.dumps(poison(data)).replace("<", "\\u003c")
-    twin = folder / "poisoned.html"
-    before, rest = text.split('type="application/json">', 1)
-    twin.write_text(before + 'type="application/json">' + poisoned + rest[rest.index("</script>"):])
+    twin = with_data(page, poison(data), folder / "poisoned.html")
     with chrome() as b:
         for which in (page, twin):
             b.open(which)
@@ -609,6 +613,42 @@ def test_narrow_dark_and_printed(folder):
         b.open(page)
         b.click("#theme")
         assert b.evaluate(ground) != "rgb(255, 255, 255)"
+
+
+def test_what_is_left_out_is_said(folder):
+    machine = usual()
+    page = opened(folder, machine)
+    data = data_of(page)
+    # As with very many mappings: of each cell's ranges only the first is kept.
+    for tree in data["trees"]:
+        n, short, at = [int(x) for x in tree.get("entries", "").split()], [], 0
+        while at < len(n):
+            kept = n[at + 5]
+            short += n[at:at + 5] + [1] + n[at + 6:at + 9]
+            at += 6 + 3 * kept
+        tree["entries"] = " ".join(map(str, short))
+    data.update(requesters_left_out=7, findings_left_out=3, findings_lost=True)
+    data["map"]["granule_pages"] = 4
+    twin = with_data(page, data, folder / "short.html")
+    with chrome() as b:
+        b.open(twin)
+        quiet(b, twin)
+        shown, _ = check_cells(b, machine)  # colours and sums count all of them
+        cell = cell_at(shown, 0x700000)
+        b.click(f"#cell-{cell} .back", clicks=2)
+        assert b.evaluate("document.querySelectorAll('.cell').length") == len(shown), "pages cannot be told apart"
+        details = b.text("#details")
+        assert "can write 80 KiB, can read 80 KiB" in details, details
+        assert "19 more ranges not kept in this page" in details and "ranges 0000:00:02.0" in details, details
+        assert b.evaluate("document.querySelectorAll('#details .runs tr').length") == 1
+        assert "7 more requesters left out" in b.text("#requesters-note")
+        assert "3 more findings left out" in b.text("#findings-note")
+        assert "groups of 16 KiB" in b.text("#about-granule")
+        # Several cells can still be looked at alone.
+        b.click(f"#cell-{cell + 2} .back", modifiers=8)
+        b.click("#zoom-in")
+        fine, _ = check_cells(b, machine)
+        assert len(fine) == 3, fine
 
 
 def test_command_line_and_file(folder):
