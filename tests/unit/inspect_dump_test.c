@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <cofferdam/abi.h>
 
 #include "inspect/memory_file.h"
+#include "inspect/presented.h"
 #include "lib/dump_maker.h"
 
 static const char info[] = "OSRELEASE=6.1.0-test\nPAGESIZE=4096\n";
@@ -648,6 +650,53 @@ static void raw_images(void **state)
     assert_int_equal(memory_open(image_path, NULL, &memory, &error), TOOL_BAD_INPUT);
 }
 
+// ---- the file that is not one
+// -----------------------------------------------------------------------------
+static uint8_t want_page[4096];
+
+static void count_up(void *ctx, uint64_t offset, uint8_t *buffer, size_t size)
+{
+    *(unsigned *)ctx += 1;
+    for (size_t i = 0; i < size; i++)
+        buffer[i] = (uint8_t)((offset + i) * 3);
+}
+
+// A descriptor that is presented is served by its function; every other one goes to the kernel.
+static void presented_files(void **state)
+{
+    (void)state;
+    unsigned calls = 0;
+    struct presented p = {.read = count_up, .ctx = &calls}, q = p;
+    uint8_t got[20], want[20];
+    uint64_t start = 1ull << 60;
+    assert_true(presented_open(&p) && presented_open(&q));
+    assert_int_not_equal(p.fd, q.fd);
+    assert_false(presented_was_read(&p));
+    count_up(&calls, start, want, sizeof want);
+    assert_int_equal(pread(p.fd, got, sizeof got, (off_t)start), sizeof got);
+    assert_memory_equal(got, want, sizeof want);
+    memset(got, 0, sizeof got);
+    assert_int_equal(pread64(q.fd, got, sizeof got, (off_t)start), sizeof got);
+    assert_memory_equal(got, want, sizeof want);
+    assert_int_equal(calls, 3);
+    assert_true(presented_was_read(&p) && presented_was_read(&q));
+    assert_int_equal(pread(p.fd, got, sizeof got, -1), -1);
+    write_image(1);
+    int fd = open(image_path, O_RDONLY);
+    made_page(0, want_page);
+    assert_int_equal(pread(fd, got, sizeof got, 100), sizeof got);
+    assert_memory_equal(got, want_page + 100, sizeof got);
+    assert_int_equal(pread(fd, got, sizeof got, 4090), 6);
+    close(fd);
+    unlink(image_path);
+    int old = p.fd;
+    presented_close(&p);
+    assert_int_equal(pread(old, got, sizeof got, 0), -1);
+    assert_int_equal(pread(q.fd, got, sizeof got, (off_t)start), sizeof got);
+    presented_close(&q);
+    assert_int_equal(calls, 4);
+}
+
 // ---- as a program
 // -----------------------------------------------------------------------------------------
 // Prints the dump: what it says of itself, and one line for each run of pages that read alike, with the
@@ -715,6 +764,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_at_once),
         cmocka_unit_test(no_memory_at_all),
         cmocka_unit_test(raw_images),
+        cmocka_unit_test(presented_files),
     };
     return cmocka_run_group_tests_name("inspect: dumps", tests, NULL, NULL);
 }
