@@ -25,7 +25,8 @@ static dam_err cut(struct pt_audit *a, uint16_t code, const struct pt_table *t, 
                    uint64_t size)
 {
     struct pt_cut *last = a->last_cut;
-    if (last && last->iova + last->size == iova) {
+    // All of 64 bits (six levels) is no number of bytes: two cuts.
+    if (last && last->iova + last->size == iova && last->size + size != 0) {
         last->size += size;
         if (code != a->last_code)
             report(a, code, t, index);
@@ -148,11 +149,23 @@ static void on_empty(void *ctx, const struct pt_table *t, unsigned index)
     t->entries[index] = 0;
 }
 
+uint16_t pt_bad_finding(enum pt_bad why)
+{
+    switch (why) {
+    case PT_BAD_POINTER:
+        return DAM_F_PT_POINTER;
+    case PT_BAD_RUN:
+        return DAM_F_PT_RUN;
+    case PT_BAD_RESERVED:
+        break;
+    }
+    return DAM_F_PT_RESERVED;
+}
+
 static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
 {
     struct pt_audit *a = ctx;
-    return cut(a, why == PT_BAD_POINTER ? DAM_F_PT_POINTER : DAM_F_PT_RESERVED, t, index,
-               t->iova + index * pt_span(t->level), pt_span(t->level));
+    return cut(a, pt_bad_finding(why), t, index, t->iova + index * pt_span(t->level), pt_span(t->level));
 }
 
 dam_err pt_audit(struct pt_audit *audit, dam_pa root)
@@ -187,7 +200,7 @@ dam_err pt_audit(struct pt_audit *audit, dam_pa root)
 dam_err pt_translate(const struct pt_format *format, const struct pt_params *params,
                      const struct pt_memory *memory, dam_pa root, uint64_t iova, struct pt_entry *out)
 {
-    if (iova >= pt_span(params->levels))
+    if (iova > pt_last(params->levels))
         return DAM_E_RANGE;
     uint64_t table[PT_ENTRIES];
     bool r = true, w = true;
@@ -204,9 +217,16 @@ dam_err pt_translate(const struct pt_format *format, const struct pt_params *par
         if (e.kind == PT_EMPTY || (!r && !w))
             return DAM_E_ABSENT;
         if (e.kind == PT_LEAF) {
-            *out = (struct pt_entry){.kind = PT_LEAF, .r = r, .w = w, .addr = e.addr + iova % pt_span(level)};
+            // A run has the span that the entry says, whatever the others of it say: so the hardware does.
+            uint64_t offset = iova % (pt_span(level) << e.run);
+            *out = (struct pt_entry){.kind = PT_LEAF, .r = r, .w = w, .addr = e.addr + offset};
             return DAM_OK;
         }
+        if (e.skip >= level)
+            return DAM_E_BROKEN;
+        if (iova % pt_span(level) >= pt_span(level - e.skip))
+            return DAM_E_ABSENT; // the levels left out must have index bits of 0
+        level -= e.skip;
         from = pa;
         pa = dam_pa_of(e.addr);
     }

@@ -49,6 +49,9 @@ struct pt_audit {
     uint16_t last_code; // of the finding that was told for it
 };
 
+// The finding that tells of it (enum dam_finding_code).
+uint16_t pt_bad_finding(enum pt_bad why);
+
 // Checks the tree below root. DAM_E_RANGE: the root lies outside known memory. DAM_E_BUDGET. DAM_E_NOMEM.
 // DAM_E_BROKEN: more than PT_MAX_CUTS cuts.
 DAM_MUST_CHECK dam_err pt_audit(struct pt_audit *audit, dam_pa root);

@@ -60,6 +60,48 @@ dam_err pt_tree_share(struct pt_tree *tree, dam_pa old_root, bool r, bool w)
     return copy_table(tree, old_root, tree->params.levels - 1u, &through, &entries, &tree->root);
 }
 
+// A new table that maps what the leaf `raw` of `level` ≥ 1 maps, in leaves one level lower.
+static dam_err split_leaf(const struct pt_tree *tree, uint64_t raw, unsigned level, uint64_t **child,
+                          dam_pa *pa)
+{
+    if (level > 1 && !(tree->params.large >> (level - 1) & 1))
+        return DAM_E_UNSUPPORTED;
+    dam_err err = new_table(tree, child, pa);
+    for (unsigned i = 0; !err && i < PT_ENTRIES; i++)
+        (*child)[i] = tree->format->split(&tree->params, raw, level, i);
+    return err;
+}
+
+static uint64_t encode_table(const struct pt_tree *tree, dam_pa pa, unsigned level)
+{
+    const struct pt_entry e = {.kind = PT_TABLE, .r = true, .w = true, .addr = pa.v};
+    return tree->format->encode(&tree->params, &e, level);
+}
+
+// Makes entries of their own of all that are parts of runs. Else the hardware might find the size of the page
+// in a part of it that is still there, and with it what another part mapped before it was changed.
+static dam_err break_runs(const struct pt_tree *tree, uint64_t *table, unsigned level)
+{
+    const struct pt_format *f = tree->format;
+    dam_err err = DAM_OK;
+    for (unsigned i = 0; !err && i < PT_ENTRIES; i++) {
+        struct pt_entry e = f->decode(&tree->params, table[i], level);
+        uint64_t *child;
+        dam_pa pa;
+        if (e.kind != PT_LEAF || !e.run)
+            continue;
+        uint64_t raw = f->single(&tree->params, table[i], level, i % (1u << e.run));
+        if (level == 0 || (tree->params.large >> level & 1)) {
+            table[i] = raw;
+            continue;
+        }
+        err = split_leaf(tree, raw, level, &child, &pa);
+        if (!err)
+            table[i] = encode_table(tree, pa, level);
+    }
+    return err;
+}
+
 // Makes *slot, an entry of `level` ≥ 1, lead to a table of this tree's own with nothing restricted on the
 // way, and returns that table.
 static dam_err descend(const struct pt_tree *tree, uint64_t *slot, unsigned level, uint64_t **child)
@@ -68,20 +110,24 @@ static dam_err descend(const struct pt_tree *tree, uint64_t *slot, unsigned leve
     struct pt_entry e = f->decode(&tree->params, *slot, level);
     dam_pa pa = dam_pa_of(e.addr);
     dam_err err = DAM_OK;
-    if (e.kind == PT_TABLE && owned(tree, pa)) {
+    if (e.kind == PT_TABLE && e.skip) { // a table for the first level that it leaves out
+        err = new_table(tree, child, &pa);
+        e.skip--;
+        if (!err)
+            (*child)[0] = f->encode(&tree->params, &e, level - 1);
+    } else if (e.kind == PT_TABLE && owned(tree, pa)) {
         *child = dam_arena_ptr(tree->memory->pool, pa);
-        if (!e.r || !e.w || e.xd)
+        if (!e.r || !e.w || e.xd || e.supervisor)
             push_down(tree, pa, *child, level - 1, &e);
     } else if (e.kind == PT_TABLE) {
         err = copy_table(tree, pa, level - 1, &e, child, &pa);
+    } else if (e.kind == PT_LEAF) {
+        err = split_leaf(tree, *slot, level, child, &pa);
     } else {
         err = new_table(tree, child, &pa);
-        for (unsigned i = 0; !err && e.kind == PT_LEAF && i < PT_ENTRIES; i++)
-            (*child)[i] = f->split(&tree->params, *slot, level, i);
     }
     if (!err)
-        *slot = f->encode(&tree->params,
-                          &(struct pt_entry){.kind = PT_TABLE, .r = true, .w = true, .addr = pa.v}, level);
+        *slot = encode_table(tree, pa, level);
     return err;
 }
 
@@ -104,7 +150,13 @@ static dam_err set_one(struct pt_tree *tree, uint64_t iova, uint64_t size, const
     for (unsigned level = tree->params.levels - 1u;; level--) {
         uint64_t span = pt_span(level);
         uint64_t *slot = &table[pt_index(iova, level)];
-        if (fits(tree, iova, size, e, level)) {
+        bool fit = fits(tree, iova, size, e, level);
+        if (f->single && (fit || f->decode(&tree->params, *slot, level).kind != PT_TABLE)) {
+            dam_err err = break_runs(tree, table, level);
+            if (err)
+                return err;
+        }
+        if (fit) {
             *slot = e->kind == PT_EMPTY ? 0 : f->encode(&tree->params, e, level);
             *done = span;
             return DAM_OK;
@@ -122,8 +174,8 @@ static dam_err set_one(struct pt_tree *tree, uint64_t iova, uint64_t size, const
 
 static dam_err set(struct pt_tree *tree, uint64_t iova, uint64_t size, struct pt_entry e)
 {
-    uint64_t width = pt_span(tree->params.levels);
-    if ((iova | size | e.addr) % DAM_PAGE_SIZE || iova >= width || size > width - iova)
+    uint64_t last = pt_last(tree->params.levels);
+    if ((iova | size | e.addr) % DAM_PAGE_SIZE || iova > last || (size && size - 1 > last - iova))
         return DAM_E_RANGE;
     while (size) {
         uint64_t done;
@@ -156,7 +208,7 @@ static dam_err lay_table_over(const struct pt_tree *tree, uint64_t *table, const
                               unsigned level)
 {
     const struct pt_format *f = tree->format;
-    dam_err err = DAM_OK;
+    dam_err err = f->single ? break_runs(tree, table, level) : DAM_OK;
     for (unsigned i = 0; !err && i < PT_ENTRIES; i++) {
         struct pt_entry over = f->decode(&tree->params, from[i], level);
         if (over.kind == PT_EMPTY)
@@ -184,11 +236,11 @@ dam_err pt_scratch_new(const struct pt_format *format, const struct pt_params *p
                        dam_pa page, struct pt_scratch *out)
 {
     void *pages;
-    dam_err err = dam_arena_pages(pool, PT_MAX_LEVELS, &pages);
+    dam_err err = dam_arena_pages(pool, params->levels, &pages);
     if (err)
         return err;
     struct pt_entry e = {.kind = PT_LEAF, .r = true, .w = true, .addr = page.v};
-    for (unsigned level = 0; level < PT_MAX_LEVELS; level++) {
+    for (unsigned level = 0; level < params->levels; level++) {
         uint64_t *table = (uint64_t *)pages + (size_t)level * PT_ENTRIES;
         for (unsigned i = 0; i < PT_ENTRIES; i++)
             table[i] = format->encode(params, &e, level);

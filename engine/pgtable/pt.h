@@ -9,12 +9,12 @@
 #include <cofferdam/ops.h>
 #include <cofferdam/range.h>
 
-#define PT_MAX_LEVELS 5
+#define PT_MAX_LEVELS 6
 #define PT_ENTRIES    512u
 
 enum pt_kind {
     PT_EMPTY, // maps nothing
-    PT_TABLE, // leads to a table of the next lower level
+    PT_TABLE, // leads to a table of a lower level
     PT_LEAF,  // maps the whole span of the entry
     PT_BAD,   // the hardware would fault: reserved bits are set
 };
@@ -22,18 +22,29 @@ enum pt_kind {
 struct pt_entry {
     enum pt_kind kind;
     bool r, w;
-    uint64_t addr; // physical: of the next table, or of the memory mapped
-    bool xd;       // first stage: execute-disable, which the hardware may take for a reserved bit
+    // PT_TABLE: levels left out on the way to the table. It maps what the entry spans as far as the index
+    // bits of those levels are 0; the rest is not mapped.
+    uint8_t skip;
+    // PT_LEAF: the entry is one of 2^run that one page spans, all of one table (run ≤ 8), and all hold the
+    // same value. The hardware takes the page's size from whichever it finds.
+    uint8_t run;
+    uint64_t addr;   // physical: of the next table, or of the memory mapped (of a run: of all of it)
+    bool xd;         // first stage: execute-disable, which the hardware may take for a reserved bit
+    bool supervisor; // first stage: not for requests of users
 };
 
 // What the hardware unit and the context say about one tree.
 struct pt_params {
-    uint8_t levels; // 3 to PT_MAX_LEVELS
+    uint8_t levels; // 1 to PT_MAX_LEVELS
     uint8_t haw;    // host address width in bits: address bits from here up are reserved
     uint8_t large;  // bit n: leaves at level n are supported (n ≥ 1)
     bool snoop;     // snoop control is supported: its bit is not reserved in leaves
     bool transient; // device TLBs are supported: the transient-mapping bit is not reserved
     bool canonical; // first stage: the upper half of the IOVAs is sign-extended to 64 bits
+    // First stage: requests may have a supervisor's rights, so that entries that are not for users map as
+    // well.
+    bool supervisor;
+    uint64_t encrypt; // AMD: the bit of an address that asks for encryption and is none of it, or 0
 };
 
 // A level-0 table at a glance: what 512 decodes would say, in one pass.
@@ -41,7 +52,7 @@ struct pt_scan {
     unsigned readable, writable; // entries
     unsigned mapped;             // entries that are either
     bool watched;                // at least one entry leads into the watched memory
-    bool bad;                    // at least one entry is PT_BAD
+    bool bad;                    // at least one entry is PT_BAD, or of a run that is not all alike
     bool unmarked;               // for at least one entry, pt_format.unmarked() holds
 };
 
@@ -57,6 +68,9 @@ struct pt_format {
     // Entry `index` of the table that replaces leaf `raw` of `level` ≥ 1: the same attributes, one level
     // down.
     uint64_t (*split)(const struct pt_params *p, uint64_t raw, unsigned level, unsigned index);
+    // The leaf that maps part `part` of the run of which `raw` is, as an entry of its own with the same
+    // attributes. NULL: the format has no runs.
+    uint64_t (*single)(const struct pt_params *p, uint64_t raw, unsigned level, unsigned part);
     // Whether the hardware may write into the table when it uses this entry, to mark it as accessed; also
     // when it leads to tables that are not walked here but might be by the hardware.
     bool (*unmarked)(uint64_t raw, unsigned level);
@@ -67,13 +81,32 @@ struct pt_format {
 
 // VT-d second stage (engine/pgtable/vtdss.c). VT-d architecture specification, 9.8.
 void pt_format_vtdss(struct pt_format *out);
-// VT-d first stage, which is the CPU's format, as user requests see it (engine/pgtable/vtdfs.c). 9.7.
+// VT-d first stage, which is the CPU's format (engine/pgtable/vtdfs.c). 9.7.
 void pt_format_vtdfs(struct pt_format *out);
+// AMD I/O page tables, version 1: of the host (engine/pgtable/amdv1.c). 48882, 2.2.3.
+void pt_format_amdv1(struct pt_format *out);
+// AMD I/O page tables, version 2: of guests. 48882, 2.2.6. They are the CPU's as well.
+static inline void pt_format_amdv2(struct pt_format *out)
+{
+    pt_format_vtdfs(out);
+}
 
-// Bytes that one entry of a level maps; bytes of the whole address space of `levels` levels.
+// Bytes that one entry of a level maps; bytes of the whole address space of `levels` levels, up to five.
 static inline uint64_t pt_span(unsigned level)
 {
     return 1ull << (DAM_PAGE_SHIFT + 9 * level);
+}
+
+// The last IOVA of a tree of `levels` levels. Six levels reach further than 64 bits.
+static inline uint64_t pt_last(unsigned levels)
+{
+    return levels < PT_MAX_LEVELS ? pt_span(levels) - 1 : ~0ull;
+}
+
+// Entries of a table of `level` that 64-bit IOVAs reach.
+static inline unsigned pt_reach(unsigned level)
+{
+    return level < PT_MAX_LEVELS - 1u ? PT_ENTRIES : PT_ENTRIES / 4;
 }
 
 static inline unsigned pt_index(uint64_t iova, unsigned level)
@@ -114,6 +147,8 @@ struct pt_table {
 enum pt_bad {
     PT_BAD_RESERVED, // reserved bits
     PT_BAD_POINTER,  // next table outside known memory
+    PT_BAD_RUN,      // the entries of its page are not all alike: what is mapped depends on what the hardware
+                     // cached
 };
 
 // Any member that returns an error ends the walk with it.
@@ -168,6 +203,8 @@ DAM_MUST_CHECK dam_err pt_tree_new(struct pt_tree *tree);
 DAM_MUST_CHECK dam_err pt_tree_share(struct pt_tree *tree, dam_pa old_root, bool r, bool w);
 // Maps [iova, iova+size) to addr with (r, w), replacing what was there, with the largest leaves that fit.
 // iova, addr and size are multiples of 4 KiB, and the range lies inside the tree's width (else DAM_E_RANGE).
+// DAM_E_UNSUPPORTED: a leaf is in the way that cannot be divided, as there are none of the next lower size.
+// A table that is edited has no runs any more: what is taken out of a page must not come back by its size.
 DAM_MUST_CHECK dam_err pt_tree_map(struct pt_tree *tree, uint64_t iova, uint64_t addr, uint64_t size, bool r,
                                    bool w);
 // Empties [iova, iova+size).
@@ -175,11 +212,12 @@ DAM_MUST_CHECK dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64
 
 // Lays the tree below `from`, a root in the pool of the same format and levels, over this one: what it maps
 // replaces what was there, the rest stays. Its tables are shared wherever nothing else was, so that one tree
-// can be laid over many; after it no other edit of this tree may follow, and `from` must not change. Entries
-// that need a table of their own get one. DAM_E_NOMEM.
+// can be laid over many; after it no other edit of this tree may follow, and `from`, which was built here (no
+// runs, no levels left out), must not change. Entries that need a table of their own get one. DAM_E_NOMEM.
 DAM_MUST_CHECK dam_err pt_tree_lay_over(struct pt_tree *tree, dam_pa from);
 
-// Tables in which every IOVA leads to one page, readable and writable: level n is root[n]; one page a level.
+// Tables in which every IOVA leads to one page, readable and writable: level n is root[n]; one page for each
+// of params->levels.
 struct pt_scratch {
     dam_pa root[PT_MAX_LEVELS];
 };

@@ -9,13 +9,13 @@
 
 #define PT_SCAN_GROUP 8u
 
-// Adds one entry to the scan.
-typedef void pt_scan_one(const struct pt_params *p, uint64_t raw, const struct dam_ranges *watch,
-                         struct pt_scan *out);
+// Adds entry `index` to the scan.
+typedef void pt_scan_one(const struct pt_params *p, const uint64_t *entries, unsigned index,
+                         const struct dam_ranges *watch, struct pt_scan *out);
 
 // Scans a level-0 table. An entry is plain when it is readable and writable and no more is to be said of it:
-// all bits of `plain` are set and none of `unusual`; then its address lies above bit 11. Bits of `ignored`
-// mean nothing. All others are given to `one`. Inlined, so that each format gets a loop of its own.
+// all bits of `plain` are set and none of `unusual`; then, but for the bits of `ignored`, its address lies
+// above bit 11. All others are given to `one`. Inlined, so that each format gets a loop of its own.
 __attribute__((always_inline)) static inline void
 pt_scan_groups(const struct pt_params *p, const uint64_t *entries, const struct dam_ranges *watch,
                uint64_t plain, uint64_t unusual, uint64_t ignored, pt_scan_one *one, struct pt_scan *out)
@@ -31,13 +31,13 @@ pt_scan_groups(const struct pt_params *p, const uint64_t *entries, const struct 
         }
         if (any == 0)
             continue;
-        any &= ~ignored;
-        all &= ~ignored;
         if ((all & plain) != plain || (any & unusual)) {
             for (unsigned i = 0; i < PT_SCAN_GROUP; i++)
-                one(p, e[i], watch, out);
+                one(p, entries, (unsigned)(e - entries) + i, watch, out);
             continue;
         }
+        any &= ~ignored;
+        all &= ~ignored;
         groups++;
         for (const struct dam_range *r = watch->at; r < watch->at + watch->count; r++) {
             // No entry of the group is above `any` or below `all`.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// VT-d first-stage page-table entries: those of the CPU, as requests of users see them. VT-d architecture
-// specification r4.1, 9.7 "First-Stage Paging Entries".
+// VT-d first-stage page-table entries, and AMD's for guests: those of the CPU. VT-d architecture
+// specification r4.1, 9.7 "First-Stage Paging Entries"; AMD I/O Virtualization Technology specification
+// (48882), 2.2.6.
 //
-// Entries without US map nothing here and are not followed: the tables of a process hold the kernel's half as
-// well, and New refuses requests that claim a supervisor's rights. XD is ignored: it is about execution,
-// which New refuses whole; whether it is reserved (NXE = 0) is the hardware's business, as New keeps both the
-// bit and NXE as they were.
+// Entries without US map nothing here and are not followed, unless params->supervisor says that requests may
+// have such rights: the tables of a process hold the kernel's half as well, and on VT-d New refuses requests
+// that claim a supervisor's rights. XD is ignored: it is about execution, which New refuses whole; whether it
+// is reserved (NXE = 0) is the hardware's business, as New keeps both the bit and NXE as they were.
 #include "pgtable/pt.h"
 #include "pgtable/scan.h"
 
@@ -24,13 +25,19 @@
 
 static uint64_t address_mask(const struct pt_params *p, unsigned level)
 {
-    return dam_bits_mask(p->haw - 1u, DAM_PAGE_SHIFT + 9 * level);
+    return dam_bits_mask(p->haw - 1u, DAM_PAGE_SHIFT + 9 * level) & ~p->encrypt;
+}
+
+// What an entry must have to be used.
+static uint64_t present(const struct pt_params *p)
+{
+    return p->supervisor ? dam_bits_mask(VTDFS_P) : USER;
 }
 
 // Bits that make the hardware refuse an entry of this kind.
 static uint64_t reserved_mask(const struct pt_params *p, unsigned level, bool leaf)
 {
-    uint64_t mask = dam_bits_mask(VTDFS_ADDR) & ~address_mask(p, leaf ? level : 0);
+    uint64_t mask = dam_bits_mask(VTDFS_ADDR) & ~address_mask(p, leaf ? level : 0) & ~p->encrypt;
     if (leaf && level > 0)
         mask &= ~dam_bits_mask(VTDFS_PAT_L);
     if (level > 2)
@@ -40,7 +47,7 @@ static uint64_t reserved_mask(const struct pt_params *p, unsigned level, bool le
 
 static struct pt_entry decode(const struct pt_params *p, uint64_t raw, unsigned level)
 {
-    if ((raw & USER) != USER)
+    if ((raw & present(p)) != present(p))
         return (struct pt_entry){.kind = PT_EMPTY};
     bool ps = (level == 1 || level == 2) && dam_bits_get(raw, VTDFS_PS);
     bool leaf = level == 0 || ps;
@@ -50,6 +57,7 @@ static struct pt_entry decode(const struct pt_params *p, uint64_t raw, unsigned 
         .w = dam_bits_get(raw, VTDFS_RW),
         .addr = raw & address_mask(p, leaf ? level : 0),
         .xd = dam_bits_get(raw, VTDFS_XD),
+        .supervisor = !dam_bits_get(raw, VTDFS_US),
     };
     if ((ps && !(p->large >> level & 1)) || (raw & reserved_mask(p, level, leaf)))
         e.kind = PT_BAD;
@@ -62,8 +70,8 @@ static uint64_t encode(const struct pt_params *p, const struct pt_entry *e, unsi
     (void)p;
     if (!e->r)
         return 0;
-    uint64_t raw = e->addr | USER | dam_bits_put(e->w, VTDFS_RW) | dam_bits_mask(VTDFS_A) |
-                   dam_bits_put(e->xd, VTDFS_XD);
+    uint64_t raw = e->addr | dam_bits_mask(VTDFS_P) | dam_bits_put(!e->supervisor, VTDFS_US) |
+                   dam_bits_put(e->w, VTDFS_RW) | dam_bits_mask(VTDFS_A) | dam_bits_put(e->xd, VTDFS_XD);
     if (e->kind == PT_LEAF)
         raw |= dam_bits_mask(VTDFS_D);
     if (e->kind == PT_LEAF && level > 0)
@@ -77,6 +85,8 @@ static uint64_t restrict_to(uint64_t raw, const struct pt_entry *through)
         return 0;
     if (!through->w)
         raw &= ~dam_bits_mask(VTDFS_RW);
+    if (through->supervisor)
+        raw &= ~dam_bits_mask(VTDFS_US);
     return through->xd ? raw | dam_bits_mask(VTDFS_XD) : raw;
 }
 
@@ -91,7 +101,7 @@ static uint64_t split(const struct pt_params *p, uint64_t raw, unsigned level, u
     return raw + index * pt_span(level - 1);
 }
 
-// The hardware marks what it uses, and what it uses for a supervisor is not known here.
+// The hardware marks what it uses, and what it uses for a supervisor may not be known here.
 static bool unmarked(uint64_t raw, unsigned level)
 {
     if (!dam_bits_get(raw, VTDFS_P))
@@ -100,11 +110,12 @@ static bool unmarked(uint64_t raw, unsigned level)
     return !dam_bits_get(raw, VTDFS_A) || (table && !dam_bits_get(raw, VTDFS_US));
 }
 
-static void scan_one(const struct pt_params *p, uint64_t raw, const struct dam_ranges *watch,
-                     struct pt_scan *out)
+static void scan_one(const struct pt_params *p, const uint64_t *entries, unsigned index,
+                     const struct dam_ranges *watch, struct pt_scan *out)
 {
+    uint64_t raw = entries[index];
     out->unmarked |= unmarked(raw, 0);
-    if ((raw & USER) != USER)
+    if ((raw & present(p)) != present(p))
         return;
     uint64_t addr = raw & address_mask(p, 0);
     out->mapped++;
@@ -118,8 +129,8 @@ static void scan(const struct pt_params *p, const uint64_t *entries, const struc
                  struct pt_scan *out)
 {
     const uint64_t plain = USER | dam_bits_mask(VTDFS_RW) | dam_bits_mask(VTDFS_A);
-    pt_scan_groups(p, entries, watch, plain, reserved_mask(p, 0, true), dam_bits_mask(VTDFS_UPPER), scan_one,
-                   out);
+    pt_scan_groups(p, entries, watch, plain, reserved_mask(p, 0, true),
+                   dam_bits_mask(VTDFS_UPPER) | p->encrypt, scan_one, out);
 }
 
 void pt_format_vtdfs(struct pt_format *out)
@@ -128,6 +139,7 @@ void pt_format_vtdfs(struct pt_format *out)
     out->encode = encode;
     out->restrict_to = restrict_to;
     out->split = split;
+    out->single = NULL;
     out->unmarked = unmarked;
     out->scan = scan;
 }

@@ -72,9 +72,10 @@ static uint64_t split(const struct pt_params *p, uint64_t raw, unsigned level, u
     return raw + index * pt_span(level - 1);
 }
 
-static void scan_one(const struct pt_params *p, uint64_t raw, const struct dam_ranges *watch,
-                     struct pt_scan *out)
+static void scan_one(const struct pt_params *p, const uint64_t *entries, unsigned index,
+                     const struct dam_ranges *watch, struct pt_scan *out)
 {
+    uint64_t raw = entries[index];
     if (!(raw & PRESENT))
         return;
     uint64_t addr = raw & address_mask(p, 0);
@@ -107,6 +108,7 @@ void pt_format_vtdss(struct pt_format *out)
     out->encode = encode;
     out->restrict_to = restrict_to;
     out->split = split;
+    out->single = NULL;
     out->unmarked = unmarked;
     out->scan = scan;
 }

@@ -61,6 +61,31 @@ static dam_err read_placed(struct pt_walk *walk, dam_pa pa, unsigned level, uint
     return err;
 }
 
+// Takes the entry's own part of a page of several entries. False: they are not all alike.
+static bool take_part(const struct pt_walk *walk, const struct pt_table *t, unsigned index,
+                      struct pt_entry *e)
+{
+    unsigned entries = 1u << e->run, part = index % entries;
+    for (unsigned i = index - part; i < index - part + entries; i++) {
+        if (t->entries[i] == t->entries[index])
+            continue;
+        struct pt_entry other = walk->format->decode(walk->params, t->entries[i], t->level);
+        if (other.kind != PT_LEAF || other.run != e->run || other.addr != e->addr || other.r != e->r ||
+            other.w != e->w)
+            return false;
+    }
+    e->addr += part * pt_span(t->level);
+    return true;
+}
+
+static dam_err visit_leaf(struct pt_walk *walk, const struct pt_table *t, unsigned index, struct pt_entry *e)
+{
+    const struct pt_visitor *v = walk->visitor;
+    if (e->run && !take_part(walk, t, index, e))
+        return v->bad(v->ctx, t, index, PT_BAD_RUN);
+    return v->leaf(v->ctx, t, index, e);
+}
+
 static dam_err visit_leaf_table(struct pt_walk *walk, const struct pt_table *t)
 {
     const struct pt_visitor *v = walk->visitor;
@@ -76,7 +101,7 @@ static dam_err visit_leaf_table(struct pt_walk *walk, const struct pt_table *t)
     }
     for (unsigned i = 0; each && i < PT_ENTRIES; i++) {
         struct pt_entry e = walk->format->decode(walk->params, t->entries[i], 0);
-        dam_err err = e.kind == PT_LEAF  ? v->leaf(v->ctx, t, i, &e)
+        dam_err err = e.kind == PT_LEAF  ? visit_leaf(walk, t, i, &e)
                       : e.kind == PT_BAD ? v->bad(v->ctx, t, i, PT_BAD_RESERVED)
                                          : DAM_OK;
         if (err)
@@ -85,13 +110,13 @@ static dam_err visit_leaf_table(struct pt_walk *walk, const struct pt_table *t)
     return DAM_OK;
 }
 
-// Looks at entry `index` of t, above the leaf level. *down: a child table was read and is to be visited next.
-static dam_err visit_entry(struct pt_walk *walk, const struct pt_table *t, unsigned index,
-                           struct pt_table *child, bool *down)
+// Looks at entry `index` of the table t = &stack[*level], above the leaf level. When a child table was read
+// and is to be visited next, it is put into the stack, and *level is its level.
+static dam_err visit_entry(struct pt_walk *walk, struct pt_table *stack, unsigned index, unsigned *level)
 {
     const struct pt_visitor *v = walk->visitor;
+    const struct pt_table *t = &stack[*level];
     struct pt_entry e = walk->format->decode(walk->params, t->entries[index], t->level);
-    *down = false;
     if (t->level + 1u < walk->params->levels)
         walk->unmarked |= walk->format->unmarked(t->entries[index], t->level);
     switch (e.kind) {
@@ -102,12 +127,15 @@ static dam_err visit_entry(struct pt_walk *walk, const struct pt_table *t, unsig
     case PT_BAD:
         return v->bad(v->ctx, t, index, PT_BAD_RESERVED);
     case PT_LEAF:
-        return v->leaf(v->ctx, t, index, &e);
+        return visit_leaf(walk, t, index, &e);
     case PT_TABLE:
         break;
     }
+    if (e.skip >= t->level) // down it goes, whatever a format says
+        return v->bad(v->ctx, t, index, PT_BAD_RESERVED);
+    struct pt_table *child = &stack[t->level - 1 - e.skip];
     *child = (struct pt_table){
-        .level = t->level - 1,
+        .level = t->level - 1 - e.skip,
         .pa = dam_pa_of(e.addr),
         .iova = t->iova + index * pt_span(t->level),
         .r = t->r && e.r,
@@ -120,14 +148,15 @@ static dam_err visit_entry(struct pt_walk *walk, const struct pt_table *t, unsig
         return v->absent(v->ctx, t, index, &e);
     if (!err && v->child)
         err = v->child(v->ctx, t, index, &e, child->entries);
-    *down = !err;
+    if (!err)
+        *level = child->level;
     return err;
 }
 
 dam_err pt_walk(struct pt_walk *walk, dam_pa root)
 {
     struct pt_table stack[PT_MAX_LEVELS];
-    unsigned next[PT_MAX_LEVELS];
+    unsigned next[PT_MAX_LEVELS], up[PT_MAX_LEVELS]; // up: the level of the table that led here
     unsigned top = walk->params->levels - 1u, level = top;
     stack[top] = (struct pt_table){.level = top, .pa = root, .r = true, .w = true};
     next[top] = 0;
@@ -137,18 +166,20 @@ dam_err pt_walk(struct pt_walk *walk, dam_pa root)
     if (err == DAM_E_ABSENT && walk->visitor->absent)
         return walk->visitor->absent(walk->visitor->ctx, NULL, 0, NULL);
     while (!err) {
-        if (level == 0) {
+        bool done = level == 0 || next[level] == pt_reach(level);
+        if (level == 0)
             err = visit_leaf_table(walk, &stack[0]);
-            level = 1;
-        } else if (next[level] == PT_ENTRIES) {
-            if (level == top)
-                break;
-            level++;
-        } else {
-            bool down;
-            err = visit_entry(walk, &stack[level], next[level]++, &stack[level - 1], &down);
-            if (!err && down)
-                next[--level] = 0;
+        if (done && level == top)
+            break;
+        if (done) {
+            level = up[level];
+            continue;
+        }
+        unsigned from = level;
+        err = visit_entry(walk, stack, next[level]++, &level);
+        if (level != from) {
+            up[level] = from;
+            next[level] = 0;
         }
     }
     return err;

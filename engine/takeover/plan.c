@@ -67,7 +67,7 @@ static bool somebody_scratches(const struct dam_takeover *t)
 
 static dam_err make_scratch(struct dam_takeover *t)
 {
-    struct pt_params any = {.levels = PT_MAX_LEVELS, .haw = t->host_address_width};
+    struct pt_params any = {.levels = VTD_MAX_LEVELS, .haw = t->host_address_width};
     void *page;
     dam_err err = dam_arena_pages(t->pool, 1, &page);
     if (err)

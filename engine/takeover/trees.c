@@ -147,7 +147,7 @@ uint8_t takeover_levels(const struct unit *unit, enum dam_stage stage, uint64_t 
     for (uint8_t aw = 1; aw <= 3 && (!levels || pt_span(levels) < end); aw++)
         if (vtd_width_supported(&unit->vtd, aw))
             levels = (uint8_t)(aw + 2);
-    return levels ? levels : PT_MAX_LEVELS;
+    return levels ? levels : VTD_MAX_LEVELS;
 }
 
 // Nothing sound is known without an old table: the narrowest width that does.

@@ -48,6 +48,7 @@ enum dam_severity {
     X(DAM_F_PT_CHANGED, 35, DAM_WARN, "page tables changed while they were read")                            \
     X(DAM_F_PT_LOW_MEMORY, 36, DAM_INFO,                                                                     \
       "mapping into memory below 1 MiB that the capture kernel uses: cut out")                               \
+    X(DAM_F_PT_RUN, 37, DAM_WARN, "entries of one large page that are not all alike: cut out")               \
     X(DAM_F_RMRR_KEEP_OUT, 40, DAM_ERROR, "firmware region overlaps the crash region or pool: refused")      \
     X(DAM_F_RMRR_BAD, 41, DAM_WARN, "firmware region with a bad base or limit: ignored (address, raw)")      \
     X(DAM_F_RMRR_IN_RAM, 42, DAM_WARN, "firmware region inside the old kernel's memory")                     \

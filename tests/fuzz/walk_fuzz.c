@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as the page tables of a dead kernel, second or first stage: audit, copy, freeze and cut them.
-// Nothing may crash, run away or lead into the pool or keep-out memory afterwards.
+// Any bytes as the page tables of a dead kernel, in every format of the list: audit, copy, freeze and cut
+// them. Nothing may crash, run away, lead into the pool or keep-out memory, or be left to cut afterwards.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/formats.h"
 #include "pgtable/audit.h"
 
 #define OLD_BASE   0x40000000ull
@@ -60,7 +61,7 @@ static void check(const struct pt_memory *memory, struct pt_audit audit, dam_pa 
     dam_err err = pt_audit(&again, root);
     if (err == DAM_E_BUDGET || err == DAM_E_NOMEM || err == DAM_E_BROKEN)
         return;
-    if (err || again.cut_readable || again.cut_writable || (frozen && again.writable))
+    if (err || again.cut_count || again.cut_readable || again.cut_writable || (frozen && again.writable))
         abort();
 }
 
@@ -83,16 +84,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pt_budget budget = {1024, ~0ull};
     struct pt_memory memory = {&ops, &ram, &pool, false, &budget};
     struct pt_format format;
-    bool first = data[1] & 1;
-    if (first)
-        pt_format_vtdfs(&format);
-    else
-        pt_format_vtdss(&format);
-    struct pt_params params = {.levels = (uint8_t)(3 + data[0] % 3),
-                               .haw = (uint8_t)(39 + (data[0] >> 2) % 14),
-                               .large = (uint8_t)(data[0] >> 5 & 6),
-                               .snoop = data[0] & 0x80,
-                               .canonical = first};
+    const struct test_format *t = &test_formats[data[1] % test_format_count];
+    t->fill(&format);
+    struct pt_params params = {.levels =
+                                   (uint8_t)(t->min_levels + data[0] % (t->max_levels - t->min_levels + 1u))};
+    t->params(data[0] * 0x9E3779B97F4A7C15ull >> 20, &params);
     fill(data + 2, size - 2);
     static uint64_t buffers[PT_MAX_LEVELS * PT_ENTRIES];
     static struct dam_finding_ring findings;

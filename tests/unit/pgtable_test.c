@@ -489,8 +489,9 @@ static void scratch_leads_to_one_page(void **state)
     struct world *w = *state;
     struct pt_scratch s;
     const dam_pa page = dam_pa_of(0x7654000);
+    w->params.levels = 5;
     assert_int_equal(pt_scratch_new(&w->format, &w->params, &w->pool, page, &s), DAM_OK);
-    assert_int_equal(w->pool.low / DAM_PAGE_SIZE, PT_MAX_LEVELS);
+    assert_int_equal(w->pool.low / DAM_PAGE_SIZE, w->params.levels);
     for (uint8_t levels = 3; levels <= 5; levels++) {
         w->params.levels = levels;
         uint64_t last = pt_span(levels) - 1;

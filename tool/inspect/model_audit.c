@@ -5,6 +5,7 @@
 #include "base/finding.h"
 #include "inspect/model_own.h"
 #include "inspect/progress.h"
+#include "pgtable/audit.h"
 
 #define LOW_MEMORY 0x100000u
 
@@ -108,8 +109,7 @@ static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, cons
 
 static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
 {
-    report(ctx, why == PT_BAD_POINTER ? DAM_F_PT_POINTER : DAM_F_PT_RESERVED, t, index,
-           t->iova + index * pt_span(t->level), pt_span(t->level));
+    report(ctx, pt_bad_finding(why), t, index, t->iova + index * pt_span(t->level), pt_span(t->level));
     return DAM_OK;
 }
 

@@ -78,7 +78,7 @@ static enum look look_at_tree(struct scan *s, const struct vtd_binding *b)
                                .transient = true,
                                .canonical = b->stage == DAM_STAGE_FIRST};
     uint64_t below;
-    if (b->levels < 3 || b->levels > PT_MAX_LEVELS)
+    if (b->levels < 3 || b->levels > VTD_MAX_LEVELS)
         return LOOK_UNSOUND;
     if (b->stage == DAM_STAGE_PASSTHROUGH)
         return LOOK_WEAK;

@@ -44,6 +44,8 @@ DAM_MUST_CHECK dam_err vtd_registers_read(const struct vtd_unit *unit, struct da
 
 // Number of domain ids that the unit supports: 16 to 65536.
 uint32_t vtd_domain_ids(const struct vtd_unit *unit);
+// The most levels that page tables of VT-d have.
+#define VTD_MAX_LEVELS 5
 // Whether second-stage tables of this context width (levels − 2) are supported.
 bool vtd_width_supported(const struct vtd_unit *unit, unsigned aw);
 // Bits of the large-page levels, as pt_params.large has them.
