@@ -128,6 +128,8 @@ static int walk_address(const struct verb_call *call, struct inspection *inspect
 {
     struct inspect_way way;
     dam_err err = inspect_follow(inspection, r->tree, iova, &way);
+    if (err != DAM_OK && call->json)
+        show_json_end(out, false);
     if (err != DAM_OK)
         return verb_failed(call, err);
     if (!call->json) {
