@@ -161,14 +161,18 @@ fuzz: $(FUZZ_BIN)
 # ---- benchmarks: optimised as the tool is ----
 $(B)/bench/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(COMMON) $(GNU) -O2 -g -Itests -c $< -o $@
+	$(CC) $(COMMON) $(GNU) -O2 -g -Itests -Itool -c $< -o $@
 BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/%,$(BENCHES))
 BENCH_LIB := $(filter-out $(BENCHES),$(wildcard bench/*.c)) $(wildcard tests/lib/fake_vtd*.c) \
 	tests/lib/firmware.c tests/lib/naive_vtd.c tests/lib/old_kernel.c
 # The engine as the stage has it, with the stage's memcpy.
-$(BENCH_BIN): $(B)/bench/%: $(B)/bench/bench/%.o $(call obj,bench,$(BENCH_LIB)) $(call obj,stage,$(ENGINE)) \
-		$(B)/stage/stage/libc.o
+$(filter-out %/inspect_bench,$(BENCH_BIN)): $(B)/bench/%: $(B)/bench/bench/%.o $(call obj,bench,$(BENCH_LIB)) \
+		$(call obj,stage,$(ENGINE)) $(B)/stage/stage/libc.o
 	$(CC) -o $@ $^
+# The tool's own code, and the tool itself.
+$(B)/bench/inspect_bench: $(call obj,bench,bench/inspect_bench.c bench/bench.c tests/lib/old_kernel.c) \
+		$(call obj,host,$(ENGINE) $(TOOL_LIB)) $(B)/host/stage_blob.o $(B)/host/report_blob.o | $(B)/host/cofferdam
+	$(CC) -o $@ $^ $(TOOL_LIBS)
 bench: $(BENCH_BIN)
 
 # ---- what goes onto a machine ----
