@@ -7,6 +7,7 @@
 
 #include "inspect/progress.h"
 #include "inspect/requester.h"
+#include "iommu/vtd/unit.h"
 #include "note_view.h"
 
 #define MAX_TABLES (1u << 22) // tables that lead back to themselves have no end
@@ -33,7 +34,7 @@ static void print_mapping(const struct walk *w, uint64_t iova)
 {
     progress_wipe();
     printf("0x%013" PRIx64 " |", iova >> DAM_PAGE_SHIFT);
-    for (unsigned level = PT_MAX_LEVELS; level > 0; level--) {
+    for (unsigned level = VTD_MAX_LEVELS; level > 0; level--) {
         // The later layout ends with the last entry that there is, of the two lowest levels.
         if (w->layout == DEBUGFS_6_12 && level <= 2 && w->path[level] == 0)
             break;

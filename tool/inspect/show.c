@@ -226,13 +226,13 @@ int show_iova_digits(const struct inspect_tree *tree)
 
 const char *show_table_name(unsigned level)
 {
-    static const char *const names[PT_MAX_LEVELS] = {"PT", "PD", "PDPT", "PML4", "PML5"};
+    static const char *const names[PT_MAX_LEVELS] = {"PT", "PD", "PDPT", "PML4", "PML5", "PML6"};
     return level < PT_MAX_LEVELS ? names[level] : "?";
 }
 
 const char *show_entry_name(unsigned level)
 {
-    static const char *const names[PT_MAX_LEVELS] = {"PTE", "PDE", "PDPE", "PML4E", "PML5E"};
+    static const char *const names[PT_MAX_LEVELS] = {"PTE", "PDE", "PDPE", "PML4E", "PML5E", "PML6E"};
     return level < PT_MAX_LEVELS ? names[level] : "?";
 }
 

@@ -8,7 +8,7 @@
 #include "inspect/show.h"
 #include "names.h"
 
-static const char *const sizes[PT_MAX_LEVELS] = {"4K", "2M", "1G", "512G", "256T"};
+static const char *const sizes[PT_MAX_LEVELS] = {"4K", "2M", "1G", "512G", "256T", "128P"};
 
 // "1234 of 4K, 2 of 2M".
 static void pages_text(const struct inspect_tree *tree, char *out, size_t size)
