@@ -129,8 +129,12 @@ static void scan(const struct pt_params *p, const uint64_t *entries, const struc
                  struct pt_scan *out)
 {
     const uint64_t plain = USER | dam_bits_mask(VTDFS_RW) | dam_bits_mask(VTDFS_A);
-    pt_scan_groups(p, entries, watch, plain, reserved_mask(p, 0, true),
-                   dam_bits_mask(VTDFS_UPPER) | p->encrypt, scan_one, out);
+    const uint64_t unusual = reserved_mask(p, 0, true), ignored = dam_bits_mask(VTDFS_UPPER);
+    // A mask that the compiler knows is worth a loop of its own.
+    if (p->encrypt == 0)
+        pt_scan_groups(p, entries, watch, plain, unusual, ignored, scan_one, out);
+    else
+        pt_scan_groups(p, entries, watch, plain, unusual, ignored | p->encrypt, scan_one, out);
 }
 
 void pt_format_vtdfs(struct pt_format *out)

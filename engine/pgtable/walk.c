@@ -166,20 +166,22 @@ dam_err pt_walk(struct pt_walk *walk, dam_pa root)
     if (err == DAM_E_ABSENT && walk->visitor->absent)
         return walk->visitor->absent(walk->visitor->ctx, NULL, 0, NULL);
     while (!err) {
-        bool done = level == 0 || next[level] == pt_reach(level);
-        if (level == 0)
+        if (level == 0) {
             err = visit_leaf_table(walk, &stack[0]);
-        if (done && level == top)
-            break;
-        if (done) {
+            if (top == 0)
+                break;
+            level = up[0];
+        } else if (next[level] == pt_reach(level)) {
+            if (level == top)
+                break;
             level = up[level];
-            continue;
-        }
-        unsigned from = level;
-        err = visit_entry(walk, stack, next[level]++, &level);
-        if (level != from) {
-            up[level] = from;
-            next[level] = 0;
+        } else {
+            unsigned from = level;
+            err = visit_entry(walk, stack, next[level]++, &level);
+            if (level != from) {
+                up[level] = from;
+                next[level] = 0;
+            }
         }
     }
     return err;
