@@ -43,25 +43,37 @@ static bool print(const struct inspection *in)
     return true;
 }
 
-int overview_run(struct verb_call *call)
+int overview_show(const struct verb_call *call, bool audit,
+                  void (*json)(struct json_out *out, const struct inspection *inspection),
+                  bool (*print_all)(const struct inspection *inspection))
 {
-    static const struct verb overview = {.name = "overview", .arguments = "", .summary = ""};
     struct inspection in = {0};
     struct json_out out;
-    call->verb = &overview;
     int status = verb_open(call, &in);
-    dam_err err = status == INSPECT_OK ? inspect_audit_all(&in) : DAM_OK;
+    dam_err err = status == INSPECT_OK && audit ? inspect_audit_all(&in) : DAM_OK;
     if (err) {
         status = verb_failed(call, err);
     } else if (status == INSPECT_OK && call->json) {
         show_json_begin(&out, call, &in);
-        units_json(&out, &in);
-        devices_json(&out, &in);
+        json(&out, &in);
         show_json_end(&out, in.incomplete);
         status = verb_finish(call, &in);
     } else if (status == INSPECT_OK) {
-        status = print(&in) ? verb_finish(call, &in) : verb_failed(call, DAM_E_NOMEM);
+        status = print_all(&in) ? verb_finish(call, &in) : verb_failed(call, DAM_E_NOMEM);
     }
     inspect_close(&in);
     return status;
+}
+
+static void both_json(struct json_out *out, const struct inspection *in)
+{
+    units_json(out, in);
+    devices_json(out, in);
+}
+
+int overview_run(struct verb_call *call)
+{
+    static const struct verb overview = {.name = "overview", .arguments = "", .summary = ""};
+    call->verb = &overview;
+    return overview_show(call, true, both_json, print);
 }

@@ -18,4 +18,10 @@ void units_json(struct json_out *out, const struct inspection *inspection);
 bool devices_print(const struct inspection *inspection);
 void devices_json(struct json_out *out, const struct inspection *inspection);
 
+// The whole of a verb that shows one dump and takes no arguments: opens it, audits all trees when that is
+// asked for, and shows it in one of two ways. Returns the exit status.
+int overview_show(const struct verb_call *call, bool audit,
+                  void (*json)(struct json_out *out, const struct inspection *inspection),
+                  bool (*print)(const struct inspection *inspection));
+
 #endif

@@ -156,24 +156,9 @@ void devices_json(struct json_out *out, const struct inspection *in)
 
 static int run(struct verb_call *call)
 {
-    struct inspection in = {0};
-    struct json_out out;
     if (!verb_no_arguments(call))
         return INSPECT_USAGE;
-    int status = verb_open(call, &in);
-    dam_err err = status == INSPECT_OK ? inspect_audit_all(&in) : DAM_OK;
-    if (err) {
-        status = verb_failed(call, err);
-    } else if (status == INSPECT_OK && call->json) {
-        show_json_begin(&out, call, &in);
-        devices_json(&out, &in);
-        show_json_end(&out, in.incomplete);
-        status = verb_finish(call, &in);
-    } else if (status == INSPECT_OK) {
-        status = devices_print(&in) ? verb_finish(call, &in) : verb_failed(call, DAM_E_NOMEM);
-    }
-    inspect_close(&in);
-    return status;
+    return overview_show(call, true, devices_json, devices_print);
 }
 
 const struct verb verb_devices = {

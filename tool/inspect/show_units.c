@@ -114,21 +114,9 @@ void units_json(struct json_out *out, const struct inspection *in)
 
 static int run(struct verb_call *call)
 {
-    struct inspection in = {0};
-    struct json_out out;
     if (!verb_no_arguments(call))
         return INSPECT_USAGE;
-    int status = verb_open(call, &in);
-    if (status == INSPECT_OK && call->json) {
-        show_json_begin(&out, call, &in);
-        units_json(&out, &in);
-        show_json_end(&out, in.incomplete);
-        status = verb_finish(call, &in);
-    } else if (status == INSPECT_OK) {
-        status = units_print(&in) ? verb_finish(call, &in) : verb_failed(call, DAM_E_NOMEM);
-    }
-    inspect_close(&in);
-    return status;
+    return overview_show(call, false, units_json, units_print);
 }
 
 const struct verb verb_units = {
