@@ -447,9 +447,9 @@ def test_units_of_the_note(folder):
     assert (answer["readers"], answer["trusted"], answer["units_off"]) == (2, ["0000:00:02.0"], []), answer
     text = inspect(OK, folder / "on", "reach", "0x300000")
     assert "Trusted with translated addresses (ATS), by which a faulty device reaches anything: 0000:00:02.0\n" in text, text
-    answer = ask(OK, with_note(i, root, folder / "off", gsts=0x07000000), "reach", "0x700000")
+    answer = ask(FINDINGS, with_note(i, root, folder / "off", gsts=0x07000000), "reach", "0x700000")
     assert answer["groups"] == [] and len(answer["units_off"]) == 1 and answer["nobody"] is False, answer
-    text = inspect(OK, folder / "off", "reach", "0x700000")
+    text = inspect(FINDINGS, folder / "off", "reach", "0x700000")
     assert last_line(text) == "0 requesters could read it, 0 could write it, and everything behind 1 unit whose translation was off.", text
     refuses(USAGE, "the translation of unit 0 was off: devices behind it reach everything", folder / "off", "ranges", "00:02.0")
     answer = ask(FINDINGS, folder / "on", "diff", folder / "off")

@@ -287,7 +287,9 @@ static int reach(struct reach *s)
     }
     if (err != DAM_OK && !ferror(stdout))
         return verb_failed(s->call, err);
-    return verb_finish_with(s->call, false, s->unknown != 0 || s->gaps);
+    // Units that were off are findings, as they are for the other verbs: what is behind them reaches
+    // everything.
+    return verb_finish_with(s->call, s->others != 0, s->unknown != 0 || s->gaps);
 }
 
 static int run(struct verb_call *call)
