@@ -11,6 +11,7 @@ import zlib
 
 sys.dont_write_bytecode = True  # keeps the source tree clean
 
+import jsonschema  # noqa: E402
 from notefile import note, summary, unit  # noqa: E402
 from notefile import elf_note, NOTE_TYPE  # noqa: E402
 from tap import ROOT, Skip, main, run  # noqa: E402
@@ -662,7 +663,6 @@ def test_command_line_and_file(folder):
         assert done.returncode == status and part in text and text.count("\n") == 1, (done.returncode, text)
         assert done.stdout == b""
     refused(USAGE, "-o FILE.html is missing")
-    refused(USAGE, "--json", "--json", "-o", folder / "a.html")
     refused(USAGE, "too many arguments", "-o", folder / "a.html", "b")
     refused(USAGE, "is the dump", "-o", dump)
     refused(SYSTEM, "cannot be created", "-o", folder / "none" / "a.html")
@@ -675,6 +675,12 @@ def test_command_line_and_file(folder):
     text = (folder / "a.html").read_text()
     assert text.startswith("<!doctype html>") and text.endswith("</html>\n")
     assert len(text) < 200000, len(text)
+    done = run("inspect", dump, "report", "--json", "-o", folder / "a.html")
+    said = json.loads(done.stdout)
+    assert done.returncode == FINDINGS and said == {
+        "verb": "report", "dump": str(dump), "file": str(folder / "a.html"), "bytes": (folder / "a.html").stat().st_size,
+        "incomplete": False, "partial": False}, said
+    jsonschema.validate(said, json.loads((ROOT / "docs" / "inspect.schema.json").read_text()))
     assert sorted(os.listdir(folder)) == ["a.html", "vmcore"]
 
 

@@ -6,13 +6,15 @@
 
 #include "file.h"
 #include "inspect/report.h"
+#include "inspect/show.h"
 #include "inspect/verbs.h"
 
-static int write_page(const struct verb_call *call, const char *path, struct json_object *data)
+static int write_page(const struct verb_call *call, const char *path, struct json_object *data, size_t *bytes)
 {
     struct tool_error error;
     size_t size = 0;
     char *page = report_page(data, &size);
+    *bytes = size;
     enum tool_status status = TOOL_SYSTEM;
     if (page == NULL)
         tool_fail(&error, TOOL_SYSTEM, "%s: no memory for the report", path);
@@ -25,17 +27,31 @@ static int write_page(const struct verb_call *call, const char *path, struct jso
     return INSPECT_SYSTEM;
 }
 
+// What was written: the page itself is for people.
+static void print_json(const struct verb_call *call, const struct inspection *in, const char *path,
+                       size_t bytes)
+{
+    struct json_out out;
+    show_json_begin(&out, call, in);
+    json_out_text(&out, "file", path);
+    json_out_number(&out, "bytes", bytes);
+    show_json_end(&out, in->incomplete);
+}
+
 static int report(struct verb_call *call, const char *path)
 {
     struct inspection inspection;
     struct json_object *data = NULL;
+    size_t bytes = 0;
     int status = verb_open(call, &inspection);
     if (status == INSPECT_OK) {
         dam_err err = report_data(&inspection, &data);
         if (err != DAM_OK)
             status = verb_failed(call, err);
         else
-            status = write_page(call, path, data);
+            status = write_page(call, path, data, &bytes);
+        if (status == INSPECT_OK && call->json)
+            print_json(call, &inspection, path, bytes);
         if (status == INSPECT_OK)
             status = verb_finish(call, &inspection);
     }
@@ -59,8 +75,6 @@ static int run(struct verb_call *call)
     }
     if (optind < call->argc)
         return verb_usage(call, "too many arguments: %s", call->argv[optind]);
-    if (call->json)
-        return verb_usage(call, "--json is for the other verbs: this one writes a page");
     if (path == NULL)
         return verb_usage(call, "-o FILE.html is missing");
     if (file_same(path, call->path))
