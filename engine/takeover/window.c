@@ -136,8 +136,7 @@ uint64_t takeover_window_pages(const struct dam_takeover *t)
 }
 
 // ---- the hardware beside the tables
-// --------------------------------------------------------------------------- A kernel that knows of no IOMMU
-// sends interrupts in the old format and does not open protected regions.
+// A kernel that knows of no IOMMU sends interrupts in the old format and does not open protected regions.
 void takeover_bare_hardware(struct dam_takeover *t)
 {
     if (!takeover_hides(t) || !dam_takeover_may_hide(t))

@@ -80,8 +80,7 @@ dam_err inspect_follow(struct inspection *in, const struct inspect_tree *tree, u
 }
 
 // ---- by address
-// --------------------------------------------------------------------------------------------- A hexadecimal
-// number of `digits` digits at most, and what follows it.
+// A hexadecimal number of `digits` digits at most, and what follows it.
 static bool number(const char **text, unsigned digits, char follows, unsigned *out)
 {
     const char *hex = "0123456789abcdef";
@@ -99,7 +98,6 @@ static bool number(const char **text, unsigned digits, char follows, unsigned *o
     return true;
 }
 
-// Hexadecimal as the rest of the name, with 0x or without.
 // In hexadecimal, as the note prints it and the stage's command line has it; 0x may stand before it.
 static bool parse_pasid(const char *text, uint32_t *pasid)
 {
