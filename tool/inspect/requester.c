@@ -60,31 +60,11 @@ static void each(void *ctx, struct inspect_requester *r)
         found->plain = r;
 }
 
-// One of those that stand for several functions, of which one was named.
-static struct inspect_requester *standing_for(const struct inspection *inspection, unsigned segment,
-                                              unsigned rid)
+// The segment in a text that inspect_find() took for sound: "[SSSS:]BB:DD.F[@PASID]".
+static unsigned segment_of(const char *text)
 {
-    for (size_t i = 0; i < inspection->requester_count; i++) {
-        struct inspect_requester *r = &inspection->requesters[i];
-        if (r->unit->segment == segment && !(r->flags & DAM_REQ_PASID) && r->span > 1 && rid >= r->rid &&
-            rid - r->rid < r->span)
-            return r;
-    }
-    return NULL;
-}
-
-// What text names, which inspect_find() took for sound: "[SSSS:]BB:DD.F[@PASID]".
-static void parse(const char *text, unsigned *segment, unsigned *rid)
-{
-    unsigned a, b, device, function;
-    *segment = 0;
-    if (sscanf(text, "%x:%x:%x.%x", segment, &b, &device, &function) != 4) {
-        *segment = 0;
-        if (sscanf(text, "%x:%x.%x", &a, &device, &function) != 3)
-            a = device = function = 0;
-        b = a;
-    }
-    *rid = (b & 255) << 8 | (device & 31) << 3 | (function & 7);
+    unsigned segment, bus, device;
+    return sscanf(text, "%x:%x:%x", &segment, &bus, &device) == 3 ? segment : 0;
 }
 
 bool requester_unit_off(const struct inspect_unit *unit)
@@ -136,16 +116,12 @@ enum requester_answer requester_find(const struct inspection *inspection, const 
 {
     struct found found = {0};
     int count = inspect_find(inspection, text, each, &found);
-    unsigned segment, rid;
     if (count < 0) {
         tool_fail(error, TOOL_USAGE, "%s: not a requester ([SSSS:]BB:DD.F[@PASID], in hexadecimal)", text);
         return REQUESTER_NO_NAME;
     }
-    parse(text, &segment, &rid);
     if (count == 0)
-        found.first = found.plain = standing_for(inspection, segment, rid);
-    if (found.first == NULL)
-        return absent(inspection, text, segment, error);
+        return absent(inspection, text, segment_of(text), error);
     *out = strchr(text, '@') != NULL ? found.first : found.plain;
     if (*out == NULL) {
         char name[REQUESTER_TEXT];
