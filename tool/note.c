@@ -156,7 +156,8 @@ void note_range_at(const struct note *note, uint32_t i, struct dam_note_range *o
 
 bool note_finding_has_requester(uint16_t code)
 {
-    return (code >= DAM_F_CTX_RESERVED && code <= DAM_F_PT_BUDGET) || code == DAM_F_VERIFY_CONTEXT ||
+    return (code >= DAM_F_CTX_RESERVED && code <= DAM_F_PT_BUDGET) ||
+           (code >= DAM_F_SM_CONTEXT && code <= DAM_F_PAGE_REQUESTS) || code == DAM_F_VERIFY_CONTEXT ||
            code == DAM_F_VERIFY_TREE || code == DAM_F_CHOICE_UNUSED;
 }
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include <cofferdam/findings.h>
+
 #include "note.h"
 #include "note_view.h"
 #include "tool_fixture.h"
@@ -329,13 +331,29 @@ static void wild_values(void **state)
     fclose(sink);
 }
 
+// What a finding is about: one function, one bus, or neither.
+static void subjects(void **state)
+{
+    (void)state;
+    for (uint16_t code = DAM_F_SM_CONTEXT; code <= DAM_F_PAGE_REQUESTS; code++)
+        assert_true(note_finding_has_requester(code));
+    assert_true(note_finding_has_requester(DAM_F_CTX_RESERVED));
+    assert_true(note_finding_has_requester(DAM_F_PT_BUDGET));
+    assert_false(note_finding_has_requester(DAM_F_UNIT_OFF));
+    assert_false(note_finding_has_requester(DAM_F_PT_LOW_MEMORY));
+    assert_false(note_finding_has_requester(DAM_F_TABLES_CHANGED));
+    assert_true(note_finding_has_bus(DAM_F_ROOT_POINTER));
+    assert_false(note_finding_has_requester(DAM_F_ROOT_POINTER));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_note),      cmocka_unit_test(words),         cmocka_unit_test(longer_entries),
-        cmocka_unit_test(cut_short),       cmocka_unit_test(every_bit),     cmocka_unit_test(versions),
-        cmocka_unit_test(broken_sections), cmocka_unit_test(broken_header), cmocka_unit_test(text_view),
-        cmocka_unit_test(untouched),       cmocka_unit_test(json_view),     cmocka_unit_test(wild_values),
+        cmocka_unit_test(whole_note),  cmocka_unit_test(words),           cmocka_unit_test(longer_entries),
+        cmocka_unit_test(subjects),    cmocka_unit_test(cut_short),       cmocka_unit_test(every_bit),
+        cmocka_unit_test(versions),    cmocka_unit_test(broken_sections), cmocka_unit_test(broken_header),
+        cmocka_unit_test(text_view),   cmocka_unit_test(untouched),       cmocka_unit_test(json_view),
+        cmocka_unit_test(wild_values),
     };
     return cmocka_run_group_tests_name("tool: the note", tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "inspect/requester.h"
 #include "json.h"
 #include "names.h"
+#include "note_view.h"
 
 static void put_dump(const struct inspection *inspection, struct json_object *out)
 {
@@ -139,15 +140,16 @@ static struct json_object *open_unit_json(const struct inspection *inspection, s
 static struct json_object *finding_json(const struct inspection *inspection, const struct dam_finding *f)
 {
     struct json_object *out = json_object_new_object();
-    char text[INSPECT_FINDING_TEXT];
+    char text[INSPECT_FINDING_TEXT], name[RID_TEXT];
     json_put_text(out, "severity", name_severity(f->severity));
     json_put_number(out, "code", f->code);
     json_put_text(out, "text", inspect_finding_text(f->code, text));
     if (f->unit < inspection->unit_count)
         json_put_text(out, "unit", inspection->units[f->unit].name);
-    if (note_finding_has_requester(f->code))
-        json_put_text_f(out, "requester", "%04x:%02x:%02x.%x", f->segment, f->rid >> 8, f->rid >> 3 & 31,
-                        f->rid & 7);
+    if (note_finding_has_requester(f->code)) {
+        rid_text(f->segment, f->rid, name);
+        json_put_text(out, "requester", name);
+    }
     json_put_hex(out, "address", f->address);
     json_put_hex(out, "raw", f->raw);
     json_put_hex(out, "iova", f->iova);

@@ -13,12 +13,6 @@
 
 #define NO_LEVEL 255u
 
-static bool has_requester(uint16_t code)
-{
-    // Scalable mode's codes were added behind the others.
-    return note_finding_has_requester(code) || (code >= DAM_F_SM_CONTEXT && code <= DAM_F_PAGE_REQUESTS);
-}
-
 // Whether the finding's iova is a PASID.
 static bool has_pasid(uint16_t code)
 {
@@ -39,7 +33,7 @@ static void subject_of(const struct dam_finding *f, char *out, size_t size)
 {
     char name[RID_TEXT];
     out[0] = '\0';
-    if (has_requester(f->code)) {
+    if (note_finding_has_requester(f->code)) {
         rid_text(f->segment, f->rid, name);
         snprintf(out, size, "%s", name);
     } else if (note_finding_has_bus(f->code)) {
@@ -89,7 +83,8 @@ static struct json_object *finding_json(const struct inspection *inspection, con
     json_put_text(o, "severity", name_severity(f->severity));
     json_put_text(o, "text", inspect_finding_text(f->code, text));
     json_object_object_add(o, "unit", unit != NULL ? json_object_new_string(unit->name) : NULL);
-    json_object_object_add(o, "requester", has_requester(f->code) ? json_object_new_string(subject) : NULL);
+    json_object_object_add(o, "requester",
+                           note_finding_has_requester(f->code) ? json_object_new_string(subject) : NULL);
     json_object_object_add(o, "bus", note_finding_has_bus(f->code) ? json_object_new_string(subject) : NULL);
     json_put_hex(o, "address", f->address);
     json_put_hex(o, "raw", f->raw);
