@@ -8,6 +8,8 @@
 
 #include <pci/pci.h>
 
+#include "json.h"
+
 struct pci_names {
     struct pci_access *access;
     bool broken; // the list cannot be read; asked no more
@@ -112,8 +114,7 @@ static const char *base_class(unsigned base)
 void pci_name_of(struct pci_names *names, const struct inspect_device *device, struct pci_name *out)
 {
     memset(out, 0, sizeof *out);
-    snprintf(out->address, sizeof out->address, "%04x:%02x:%02x.%x", device->segment, device->rid >> 8,
-             device->rid >> 3 & 31, device->rid & 7);
+    rid_text(device->segment, device->rid, out->address);
     copy_clean(out->driver, sizeof out->driver, device->driver, sizeof device->driver);
     if (!device->known)
         return;
@@ -127,6 +128,15 @@ void pci_name_of(struct pci_names *names, const struct inspect_device *device, s
         snprintf(out->product, sizeof out->product, "device %04x", device->device);
     if (out->class[0] == '\0')
         snprintf(out->class, sizeof out->class, "%s", base_class(device->class_code >> 16 & 0xFF));
+}
+
+void pci_name_put(const struct pci_name *name, struct json_object *out)
+{
+    json_put_text(out, "class", name->class);
+    json_put_text(out, "vendor", name->vendor);
+    json_put_text(out, "product", name->product);
+    json_put_text(out, "ids", name->ids);
+    json_put_text(out, "driver", name->driver);
 }
 
 void pci_name_line(const struct pci_name *name, char out[PCI_NAME_LINE])

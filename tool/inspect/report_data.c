@@ -108,11 +108,7 @@ static struct json_object *requester_row(const struct inspection *inspection, st
     char label[REQUESTER_TEXT], more[REQUESTER_MORE];
     json_put_text(out, "address", requester_text(r, label));
     json_put_text(out, "more", requester_more(r, more));
-    json_put_text(out, "class", name.class);
-    json_put_text(out, "vendor", name.vendor);
-    json_put_text(out, "product", name.product);
-    json_put_text(out, "ids", name.ids);
-    json_put_text(out, "driver", name.driver);
+    pci_name_put(&name, out);
     json_put_number(out, "unit", (uint64_t)(r->unit - inspection->units));
     json_put_number(out, "domain", r->did);
     json_put_text(out, "stage", name_stage(r->stage));

@@ -116,11 +116,7 @@ static struct json_object *name_json(struct pci_names *names, const struct inspe
     struct json_object *o = json_object_new_object();
     struct pci_name name;
     pci_name_of(names, device, &name);
-    json_put_text(o, "class", name.class);
-    json_put_text(o, "vendor", name.vendor);
-    json_put_text(o, "product", name.product);
-    json_put_text(o, "ids", name.ids);
-    json_put_text(o, "driver", name.driver);
+    pci_name_put(&name, o);
     return o;
 }
 
