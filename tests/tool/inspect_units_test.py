@@ -8,29 +8,12 @@ import sys
 
 sys.dont_write_bytecode = True  # keeps the source tree clean
 
-import jsonschema  # noqa: E402
-from tap import ROOT, TOOL, main, run  # noqa: E402
+from answers import BAD_INPUT, FINDINGS, INCOMPLETE, OK, SYSTEM, USAGE, refuses, validate  # noqa: E402
+from tap import TOOL, main, run  # noqa: E402
 from vtdimage import PAGE, R, SCALABLE, W, Image, rid  # noqa: E402
 
-OK, FINDINGS, USAGE, BAD_INPUT, INCOMPLETE, SYSTEM = range(6)
 MIB, GIB = 1 << 20, 1 << 30
 RAM = 0xA0000 + 0xF00000
-
-SCHEMA = json.loads((ROOT / "docs" / "inspect.schema.json").read_text())
-
-
-def strict(schema):
-    """The schema without members that it does not name: what is printed must be documented."""
-    if isinstance(schema, dict):
-        schema = {key: strict(value) for key, value in schema.items()}
-        if schema.get("type") == "object" and "properties" in schema:
-            schema["additionalProperties"] = False
-    elif isinstance(schema, list):
-        schema = [strict(value) for value in schema]
-    return schema
-
-
-LOOSE = strict({"definitions": SCHEMA["definitions"]})["definitions"]
 
 
 def inspect(status, *arguments):
@@ -43,19 +26,9 @@ def inspect(status, *arguments):
 def ask(status, *arguments):
     """The same with --json; the answer fits the schema and says nothing that is not in it."""
     answer = json.loads(inspect(status, *arguments, "--json"))
-    jsonschema.Draft7Validator(SCHEMA).validate(answer)
-    jsonschema.Draft7Validator({**LOOSE[answer["verb"]], "definitions": LOOSE}).validate(answer)
+    validate(answer)
     assert answer["incomplete"] is (status == INCOMPLETE) and answer["partial"] is False, answer
     return answer
-
-
-def refuses(status, part, *arguments):
-    """Runs inspect, which must fail with one line that holds part, and print nothing else."""
-    done = run("inspect", *arguments)
-    text = done.stderr.decode()
-    assert done.returncode == status, f"{arguments}: status {done.returncode}, not {status}: {text}"
-    assert done.stdout == b"" and text.startswith("cofferdam: inspect: ") and text.count("\n") == 1, text
-    assert part in text, f"{text!r} does not hold {part!r}"
 
 
 class Machine:

@@ -13,7 +13,7 @@ import time
 
 sys.dont_write_bytecode = True  # keeps the source tree clean
 
-import jsonschema  # noqa: E402
+from answers import BAD_INPUT, FINDINGS, INCOMPLETE, OK, SYSTEM, USAGE, refuses, validate  # noqa: E402
 from notefile import all_notes, note, summary  # noqa: E402
 from tap import ROOT, TOOL, Skip, main, run  # noqa: E402
 from vtdimage import PAGE, R, SCALABLE, W, Image, rid  # noqa: E402
@@ -21,31 +21,7 @@ from vtdimage import PAGE, R, SCALABLE, W, Image, rid  # noqa: E402
 sys.path.insert(0, str(ROOT / "lab"))
 from harness import vtdread  # noqa: E402
 
-OK, FINDINGS, USAGE, BAD_INPUT, INCOMPLETE, SYSTEM = range(6)
 MIB, GIB = 1 << 20, 1 << 30
-
-
-def strict(schema):
-    """The schema without members that it does not name: what is printed must be documented."""
-    if isinstance(schema, dict):
-        schema = {key: strict(value) for key, value in schema.items()}
-        if schema.get("type") == "object" and "properties" in schema:
-            schema["additionalProperties"] = False
-    elif isinstance(schema, list):
-        schema = [strict(value) for value in schema]
-    return schema
-
-
-SCHEMA = json.loads((ROOT / "docs" / "inspect.schema.json").read_text())
-STRICT = strict({"definitions": SCHEMA["definitions"]})["definitions"]
-
-
-def validate(answer):
-    """Checks one verb's object against its own definition: an error then says what is wrong."""
-    definition = STRICT[answer["verb"]]
-    for error in jsonschema.Draft7Validator({**definition, "definitions": STRICT}).iter_errors(answer):
-        raise AssertionError(f"{list(error.absolute_path)}: {error.message}")
-    assert jsonschema.Draft7Validator(SCHEMA).is_valid(answer)
 
 
 def inspect(status, dump, *arguments):
@@ -64,16 +40,6 @@ def ask(status, dump, *arguments):
     validate(answer)
     assert answer["incomplete"] is (status == INCOMPLETE) and answer["partial"] is False, answer
     return answer
-
-
-def refuses(status, part, *arguments):
-    """Runs inspect, which must fail with one line that holds part."""
-    done = run("inspect", *arguments)
-    text = done.stderr.decode()
-    assert done.returncode == status, f"{arguments}: status {done.returncode}, not {status}: {text}"
-    assert done.stdout == b"", done.stdout
-    assert text.startswith("cofferdam: inspect: ") and text.count("\n") == 1, text
-    assert part in text, f"{text!r} does not hold {part!r}"
 
 
 def mapped(iova, size, address, rights):
