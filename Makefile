@@ -89,7 +89,7 @@ $(B)/%/stage_blob.o: tool/stage_blob.S $(B)/stage/stage.bin
 	@mkdir -p $(@D)
 	$(CC) -DSTAGE_BIN='"$(B)/stage/stage.bin"' -c $< -o $@
 # The page of inspect's report.
-$(B)/report_page.html: $(wildcard tool/inspect/report.html tool/inspect/report.css tool/inspect/report.js) \
+$(B)/report_page.html: $(wildcard tool/inspect/report.html tool/inspect/report.css tool/inspect/report_*.js) \
 		tool/inspect/report_page.sh
 	@mkdir -p $(@D)
 	tool/inspect/report_page.sh tool/inspect >$@.new && mv $@.new $@

@@ -15,7 +15,7 @@ mapfile -t code < <(repo_files | grep -E '\.[ch]$')
 tap_check "clang-format agrees with every C file (${#code[@]})" \
     clang-format --dry-run -Werror --ferror-limit=3 "${code[@]}"
 tap_ok "no source has more than 500 lines" \
-    "$(repo_files | grep -E '^(engine|stage|tool|include|dumper)/.*\.(c|h|S)$' | xargs -r wc -l |
+    "$(repo_files | grep -E '^(engine|stage|tool|include|dumper)/.*\.(c|h|S|js|css|html)$' | xargs -r wc -l |
         awk '$2 != "total" && $1 > 500 { print $2 ": " $1 " lines" }')"
 mapfile -t scripts < <(repo_files | while read -r file; do
     [ -f "$file" ] && head -n 1 "$file" | grep -aqE '^#!.*\b(ba|da|)sh\b' && echo "$file"
