@@ -52,7 +52,7 @@ struct pt_params takeover_params(const struct dam_takeover *t, const struct unit
 
 // Finds or makes the old_tree of a sound binding: the tables that say where DMA goes. Of a nested one that is
 // the second stage.
-static dam_err old_tree_for(struct dam_takeover *t, struct unit *unit, const struct vtd_binding *b,
+static dam_err old_tree_for(struct dam_takeover *t, struct unit *unit, const struct iommu_binding *b,
                             struct old_tree **out)
 {
     bool identity = b->stage == DAM_STAGE_PASSTHROUGH;
@@ -133,7 +133,7 @@ dam_err takeover_add_broken(struct dam_takeover *t, struct unit *unit, const str
 dam_err takeover_add_requester(struct dam_takeover *t, struct unit *unit, const struct found *found,
                                bool *sound)
 {
-    const struct vtd_binding *b = &found->binding;
+    const struct iommu_binding *b = &found->binding;
     unsigned word;
     uint16_t fault = vtd_binding_finding(&unit->vtd, b, &t->old_memory, &word);
     *sound = !fault;

@@ -17,7 +17,7 @@ enum dam_stage takeover_new_stage(const struct requester *r)
 }
 
 // What an entry says beside its tables, when the old one had another kind of them.
-static void forget_attributes(const struct unit *unit, struct vtd_binding *b)
+static void forget_attributes(const struct unit *unit, struct iommu_binding *b)
 {
     unsigned aw = 1;
     while (aw < 3 && !vtd_width_supported(&unit->vtd, aw))
@@ -28,9 +28,9 @@ static void forget_attributes(const struct unit *unit, struct vtd_binding *b)
 }
 
 unsigned takeover_encode(const struct unit *unit, const struct requester *r,
-                         uint64_t entry[VTD_BINDING_WORDS])
+                         uint64_t entry[IOMMU_BINDING_WORDS])
 {
-    struct vtd_binding b = r->old;
+    struct iommu_binding b = r->old;
     b.levels = r->new_tree->levels;
     b.did = r->new_did;
     b.root = r->new_tree->root;
@@ -88,7 +88,7 @@ void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, struct refu
                           const struct requester *r)
 {
     struct requester any = *r;
-    uint64_t entry[VTD_BINDING_WORDS];
+    uint64_t entry[IOMMU_BINDING_WORDS];
     any.flags |= DAM_REQ_PASID;
     unsigned words = takeover_encode(unit, &any, entry);
     if (refuge->pasids) {

@@ -47,7 +47,7 @@ static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
         if (r->old_tree && r->old_tree->windows)
             r->flags |= DAM_REQ_RMRR;
         // It has room for any kind of entry that it may be.
-        uint64_t entry[VTD_BINDING_WORDS];
+        uint64_t entry[IOMMU_BINDING_WORDS];
         unsigned words = takeover_encode(unit, r, entry);
         memcpy(r->live, entry, words * sizeof(*entry));
     }

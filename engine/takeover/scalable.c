@@ -99,7 +99,7 @@ static dam_err read_directory_entry(struct dam_takeover *t, struct unit *unit, s
     f->found.address = f->context.directory.v + index * sizeof(raw);
     f->found.index = (uint16_t)index;
     name_pasid(f, index * VTD_PASID_ENTRIES);
-    f->found.binding = (struct vtd_binding){.scalable = true, .root = entry.table, .raw = {raw}};
+    f->found.binding = (struct iommu_binding){.scalable = true, .root = entry.table, .raw = {raw}};
     f->found.live = unit->refuge.pasids;
     return takeover_add_broken(t, unit, &f->found,
                                entry.reserved ? DAM_F_PASID_DIR_RESERVED : DAM_F_PASID_DIR_POINTER, raw);

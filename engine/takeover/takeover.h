@@ -68,7 +68,7 @@ struct requester {
     uint32_t pasid; // with DAM_REQ_PASID
     enum dam_policy policy;
     enum dam_old_kind old_kind;
-    struct vtd_binding old;
+    struct iommu_binding old;
     struct old_tree *old_tree;
     struct new_tree *new_tree;
     uint16_t new_did;
@@ -213,7 +213,7 @@ struct found {
     uint16_t index; // of the entry in its table, for findings
     uint16_t flags; // DAM_REQ_PASID, DAM_REQ_RID_PASID
     uint32_t pasid;
-    struct vtd_binding binding;
+    struct iommu_binding binding;
     uint64_t address;
     uint64_t *live;
 };
@@ -283,7 +283,7 @@ static inline unsigned takeover_context_words(const struct unit *unit)
 enum dam_stage takeover_new_stage(const struct requester *r);
 // The entry that makes the unit do what is planned for a requester; returns how many 64-bit words it has.
 unsigned takeover_encode(const struct unit *unit, const struct requester *r,
-                         uint64_t entry[VTD_BINDING_WORDS]);
+                         uint64_t entry[IOMMU_BINDING_WORDS]);
 // Fills the tables of a refuge: everything in them is bound to what r, which has its new_tree, is bound to.
 void takeover_fill_refuge(struct dam_takeover *t, struct unit *unit, struct refuge *refuge,
                           const struct requester *r);

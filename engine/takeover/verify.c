@@ -50,7 +50,7 @@ static bool verify_contexts(struct dam_takeover *t, struct unit *unit)
         }
     }
     for (const struct requester *r = unit->requesters; r; r = r->next) {
-        uint64_t want[VTD_BINDING_WORDS];
+        uint64_t want[IOMMU_BINDING_WORDS];
         unsigned words = takeover_encode(unit, r, want);
         bool leads = (r->flags & DAM_REQ_OTHERS) || takeover_follow(t, unit, r) == r->live;
         if (!leads || memcmp(r->live, want, words * sizeof(*want)) != 0) {
@@ -129,7 +129,7 @@ static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_
         if (r->flags & DAM_REQ_OTHERS) // its entry is in every context table, and was made from nothing old
             return DAM_E_VERIFY;
         r->policy = policy;
-        uint64_t entry[VTD_BINDING_WORDS];
+        uint64_t entry[IOMMU_BINDING_WORDS];
         unsigned words = takeover_encode(unit, r, entry);
         for (unsigned i = 0; i < words; i++)
             if (r->live[i] != entry[i])

@@ -172,6 +172,27 @@ struct dam_vtd_registers {
 };
 static_assert(sizeof(struct dam_vtd_registers) == 56, "registers");
 
+// The same for AMD-Vi. 48882, 3.4 "MMIO registers", by the offsets of amdvi/regs.h.
+struct dam_amdvi_registers {
+    uint64_t device_table, command_base, event_base, control;
+    uint32_t command_head, command_tail, event_head, event_tail;
+    uint32_t status;
+    uint32_t reserved;
+};
+static_assert(sizeof(struct dam_amdvi_registers) == 56, "registers");
+
+// By the unit's kind.
+union dam_unit_registers {
+    struct dam_vtd_registers vtd;
+    struct dam_amdvi_registers amdvi;
+};
+
+// dam_note_unit.kind
+enum dam_iommu_kind {
+    DAM_IOMMU_VTD = 0,
+    DAM_IOMMU_AMDVI = 1, // cap and ecap are EFR and EFR2, ver is 0
+};
+
 // dam_note_unit.status
 enum dam_unit_status {
     DAM_UNIT_TAKEN = 0,         // runs on our tables

@@ -164,7 +164,7 @@ static void context_entries(void **state)
 {
     (void)state;
     struct vtd_context_entry raw = {{0x7654321003, 0x4102 | 2 << 3}};
-    struct vtd_binding c = vtd_context_decode(raw, 39);
+    struct iommu_binding c = vtd_context_decode(raw, 39);
     assert_true(c.present);
     assert_true(c.fpd);
     assert_false(c.reserved);
@@ -235,7 +235,7 @@ static void pasid_entries(void **state)
 {
     (void)state;
     const uint64_t second[8] = {0x7654321000 | 2 << 6 | 2 << 2 | 3, 0xABCD | 3 << 23};
-    struct vtd_binding b = vtd_pasid_decode(second, 39);
+    struct iommu_binding b = vtd_pasid_decode(second, 39);
     assert_true(b.scalable && b.present && b.fpd);
     assert_false(b.reserved);
     assert_int_equal(b.stage, DAM_STAGE_SECOND);

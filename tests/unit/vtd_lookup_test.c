@@ -38,7 +38,7 @@ static struct {
     struct vtd_unit unit;
     struct vtd_lookup lookup;
     uint64_t buffers[VTD_LOOKUP_PAGES * PT_ENTRIES];
-    struct vtd_found found[MAX_FOUND];
+    struct iommu_hit found[MAX_FOUND];
     unsigned count, most;
 } w;
 
@@ -67,7 +67,7 @@ static uint64_t no_time(void *ctx)
     return 0;
 }
 
-static dam_err keep(void *ctx, const struct vtd_found *f)
+static dam_err keep(void *ctx, const struct iommu_hit *f)
 {
     (void)ctx;
     if (w.count >= w.most && f->finding != DAM_F_PASID_SHARE)
@@ -176,12 +176,12 @@ static void mutate(void)
 }
 
 // What the lookup says of one requester: the last thing told that means it. NULL: nothing.
-static const struct vtd_found *said(unsigned rid, unsigned pasid)
+static const struct iommu_hit *said(unsigned rid, unsigned pasid)
 {
-    const struct vtd_found *last = NULL;
+    const struct iommu_hit *last = NULL;
     for (unsigned i = 0; i < w.count; i++) {
-        const struct vtd_found *f = &w.found[i];
-        bool one = f->kind == VTD_FOUND_BINDING || (f->flags & DAM_REQ_PASID);
+        const struct iommu_hit *f = &w.found[i];
+        bool one = f->kind == IOMMU_HIT_BINDING || (f->flags & DAM_REQ_PASID);
         if (one ? f->rid != rid : rid - f->rid >= f->span)
             continue;
         if (f->flags & DAM_REQ_PASID) {
@@ -201,12 +201,12 @@ static bool outside(uint16_t finding)
            finding == DAM_F_PASID_POINTER || finding == DAM_F_UNIT_ROOT;
 }
 
-static bool agree(const struct naive_context *c, const struct vtd_found *f)
+static bool agree(const struct naive_context *c, const struct iommu_hit *f)
 {
     switch (c->reason) {
     case NAIVE_OK:
-        if (!f || f->kind != VTD_FOUND_BINDING)
-            return f && f->kind == VTD_FOUND_BROKEN && outside(f->finding);
+        if (!f || f->kind != IOMMU_HIT_BINDING)
+            return f && f->kind == IOMMU_HIT_BROKEN && outside(f->finding);
         if (outside(f->finding))
             return true;
         return !f->finding && f->binding.stage == c->stage && f->binding.did == c->did &&
@@ -216,20 +216,20 @@ static bool agree(const struct naive_context *c, const struct vtd_found *f)
     case NAIVE_CONTEXT_ACCESS:
     case NAIVE_DIRECTORY_ACCESS:
     case NAIVE_PASID_ACCESS:
-        return f && (f->kind == VTD_FOUND_ABSENT || (f->kind == VTD_FOUND_BROKEN && outside(f->finding)));
+        return f && (f->kind == IOMMU_HIT_ABSENT || (f->kind == IOMMU_HIT_BROKEN && outside(f->finding)));
     case NAIVE_ROOT_ABSENT:
     case NAIVE_CONTEXT_ABSENT:
     case NAIVE_DIRECTORY_ABSENT:
     case NAIVE_PASID_ABSENT:
     case NAIVE_PASID_REFUSED:
         // Of a directory that is not held whole the lookup says more than it must.
-        return !f || f->kind == VTD_FOUND_ABSENT || outside(f->finding);
+        return !f || f->kind == IOMMU_HIT_ABSENT || outside(f->finding);
     case NAIVE_CONTEXT_INVALID:
         // The specification wants the largest width for pass-through (9.3); a smaller one is not held against
         // it here.
-        return f && f->kind == VTD_FOUND_BINDING && (f->finding || f->binding.stage == DAM_STAGE_PASSTHROUGH);
+        return f && f->kind == IOMMU_HIT_BINDING && (f->finding || f->binding.stage == DAM_STAGE_PASSTHROUGH);
     default:
-        return f && f->finding && f->kind != VTD_FOUND_ABSENT;
+        return f && f->finding && f->kind != IOMMU_HIT_ABSENT;
     }
 }
 
@@ -242,7 +242,7 @@ static void compare(const char *what, uint64_t seed)
         for (unsigned r = rids[i] ? rids[i] - 1 : 0; r < rids[i] + 2; r++) {
             for (unsigned p = 0; p < (w.k.scalable ? PASIDS : 1); p++) {
                 struct naive_context c = naive_vtd_context_pasid(&hw, r, pasids[p]);
-                const struct vtd_found *f = said(r, pasids[p]);
+                const struct iommu_hit *f = said(r, pasids[p]);
                 if (c.reason == NAIVE_PASID_REFUSED && pasids[p] != NAIVE_NO_PASID)
                     continue; // the function takes none; what its tables say is told all the same
                 if (!agree(&c, f))
@@ -286,9 +286,9 @@ static void tells_the_way_in_legacy_mode(void **state)
     old_kernel_attach(&w.k, 0x0310, 1, 4, 7, tree);
     assert_int_equal(look(), DAM_OK);
     assert_int_equal(w.count, 1);
-    const struct vtd_found *f = &w.found[0];
+    const struct iommu_hit *f = &w.found[0];
     uint64_t table = *old_kernel_word(&w.k, w.k.root + 3 * 16) & ~0xFFFull;
-    assert_int_equal(f->kind, VTD_FOUND_BINDING);
+    assert_int_equal(f->kind, IOMMU_HIT_BINDING);
     assert_int_equal(f->rid, 0x0310);
     assert_int_equal(f->flags, 0);
     assert_int_equal(f->span, 1);
@@ -307,7 +307,7 @@ static void tells_the_way_in_legacy_mode(void **state)
     assert_int_equal(look(), DAM_OK);
     assert_int_equal(w.count, 2);
     f = &w.found[1];
-    assert_int_equal(f->kind, VTD_FOUND_BROKEN);
+    assert_int_equal(f->kind, IOMMU_HIT_BROKEN);
     assert_int_equal(f->finding, DAM_F_ROOT_RESERVED);
     assert_int_equal(f->finding_address.v, w.k.root + 8 * 16 + 8);
     assert_int_equal(f->finding_raw, 2);
@@ -318,7 +318,7 @@ static void tells_the_way_in_legacy_mode(void **state)
     assert_int_equal(w.found[1].finding, DAM_F_ROOT_POINTER);
     w.gone[(table - BASE) / 4096] = true;
     assert_int_equal(look(), DAM_OK);
-    assert_int_equal(w.found[0].kind, VTD_FOUND_ABSENT);
+    assert_int_equal(w.found[0].kind, IOMMU_HIT_ABSENT);
     assert_int_equal(w.found[0].rid, 0x0300);
     assert_int_equal(w.found[0].span, 256);
     assert_int_equal(w.found[0].address.v, table);
@@ -345,7 +345,7 @@ static void tells_the_way_in_scalable_mode(void **state)
     *last = BASE + sizeof(w.words) + 1;
     assert_int_equal(look(), DAM_OK);
     assert_int_equal(w.count, 3);
-    const struct vtd_found *f = &w.found[0];
+    const struct iommu_hit *f = &w.found[0];
     assert_int_equal(f->rid, 0x0398);
     assert_int_equal(f->pasid, 700);
     assert_int_equal(f->flags, DAM_REQ_PASID | DAM_REQ_RID_PASID);
@@ -370,7 +370,7 @@ static void tells_the_way_in_scalable_mode(void **state)
     w.gone[(directory - BASE) / 4096 + 1] = true;
     assert_int_equal(look(), DAM_OK);
     assert_int_equal(w.count, 2);
-    assert_int_equal(w.found[1].kind, VTD_FOUND_ABSENT);
+    assert_int_equal(w.found[1].kind, IOMMU_HIT_ABSENT);
     assert_int_equal(w.found[1].pasid, 512 * 64);
     assert_int_equal(w.found[1].span, 512 * 64);
     assert_int_equal(w.found[1].address.v, directory + 4096);
@@ -395,7 +395,7 @@ static void directories_that_do_not_end(void **state)
     uint64_t tree = old_kernel_page(&w.k);
     old_kernel_bind(&w.k, 0x0010, 5, 2, 4, 9, tree);
     assert_int_equal(look(), DAM_OK);
-    const struct vtd_found *f = &w.found[w.count - 1];
+    const struct iommu_hit *f = &w.found[w.count - 1];
     assert_int_equal(f->rid, 0x0010);
     assert_int_equal(f->finding, DAM_F_NONE);
     assert_int_equal(w.found[w.count - 2].finding, DAM_F_PASID_SHARE);

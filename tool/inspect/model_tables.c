@@ -66,7 +66,7 @@ static bool grow_index(struct inspection *in)
 }
 
 // Finds or makes the tree of a sound binding; of a nested one that is the second stage.
-static struct inspect_tree *tree_for(struct reader *r, const struct vtd_binding *b)
+static struct inspect_tree *tree_for(struct reader *r, const struct iommu_binding *b)
 {
     struct inspection *in = r->in;
     bool identity = b->stage == DAM_STAGE_PASSTHROUGH;
@@ -97,7 +97,7 @@ static struct inspect_tree *tree_for(struct reader *r, const struct vtd_binding 
 
 // ---- requesters
 // ---------------------------------------------------------------------------------------------
-static void report(struct reader *r, const struct vtd_found *f, uint16_t code, uint64_t address, uint64_t raw)
+static void report(struct reader *r, const struct iommu_hit *f, uint16_t code, uint64_t address, uint64_t raw)
 {
     const struct dam_finding finding = {
         .code = code,
@@ -113,9 +113,9 @@ static void report(struct reader *r, const struct vtd_found *f, uint16_t code, u
     inspect_add_finding(r->in, &finding);
 }
 
-static void fill_in(struct inspect_requester *q, const struct reader *r, const struct vtd_found *f)
+static void fill_in(struct inspect_requester *q, const struct reader *r, const struct iommu_hit *f)
 {
-    static const char *const names[VTD_STEPS] = {"root entry", "context entry", "PASID directory entry"};
+    static const char *const names[IOMMU_STEPS] = {"root entry", "context entry", "PASID directory entry"};
     *q = (struct inspect_requester){
         .unit = r->unit,
         .rid = f->rid,
@@ -123,7 +123,7 @@ static void fill_in(struct inspect_requester *q, const struct reader *r, const s
         .pasid = f->pasid,
         .span = f->span,
         .finding = f->finding,
-        .unknown = f->kind == VTD_FOUND_ABSENT,
+        .unknown = f->kind == IOMMU_HIT_ABSENT,
         .step_count = f->step_count,
         .kind = f->finding ? DAM_OLD_BROKEN : DAM_OLD_NONE,
     };
@@ -134,9 +134,9 @@ static void fill_in(struct inspect_requester *q, const struct reader *r, const s
         step->words = f->steps[i].words;
         memcpy(step->raw, f->steps[i].raw, sizeof step->raw);
     }
-    if (f->kind != VTD_FOUND_BINDING)
+    if (f->kind != IOMMU_HIT_BINDING)
         return;
-    const struct vtd_binding *b = &f->binding;
+    const struct iommu_binding *b = &f->binding;
     q->address = f->address;
     q->words = b->scalable ? VTD_PASID_WORDS : sizeof(struct vtd_context_entry) / sizeof(uint64_t);
     memcpy(q->raw, b->raw, q->words * sizeof(uint64_t));
@@ -148,7 +148,7 @@ static void fill_in(struct inspect_requester *q, const struct reader *r, const s
 
 // Hardware tags what it caches with domain ids: all requesters of one id must have one table (6.2.1). What
 // comes from a first stage is tagged with the PASID as well.
-static void check_did(struct reader *r, const struct vtd_found *f, const struct inspect_tree *tree)
+static void check_did(struct reader *r, const struct iommu_hit *f, const struct inspect_tree *tree)
 {
     uint16_t did = f->binding.did;
     if (r->unit->has_registers && did >= vtd_domain_ids(&r->vtd))
@@ -161,9 +161,9 @@ static void check_did(struct reader *r, const struct vtd_found *f, const struct 
     r->owner[did] = mine;
 }
 
-static dam_err judge(struct reader *r, struct inspect_requester *q, const struct vtd_found *f)
+static dam_err judge(struct reader *r, struct inspect_requester *q, const struct iommu_hit *f)
 {
-    if (f->kind == VTD_FOUND_ABSENT) {
+    if (f->kind == IOMMU_HIT_ABSENT) {
         r->in->incomplete = true;
         return DAM_OK;
     }
@@ -185,7 +185,7 @@ static dam_err judge(struct reader *r, struct inspect_requester *q, const struct
     return DAM_OK;
 }
 
-static dam_err found(void *ctx, const struct vtd_found *f)
+static dam_err found(void *ctx, const struct iommu_hit *f)
 {
     struct reader *r = ctx;
     struct inspection *in = r->in;

@@ -68,7 +68,7 @@ static enum look look_at_table(struct scan *s, const struct pt_format *format, c
     return look;
 }
 
-static enum look look_at_tree(struct scan *s, const struct vtd_binding *b)
+static enum look look_at_tree(struct scan *s, const struct iommu_binding *b)
 {
     const struct pt_format *format = b->stage == DAM_STAGE_FIRST ? &s->first : &s->second;
     struct pt_params params = {.levels = b->levels,
@@ -89,7 +89,7 @@ static enum look look_at_tree(struct scan *s, const struct vtd_binding *b)
     return next == LOOK_UNKNOWN ? LOOK_STRONG : next;
 }
 
-static enum look look_at_binding(struct scan *s, const struct vtd_binding *b)
+static enum look look_at_binding(struct scan *s, const struct iommu_binding *b)
 {
     return b->reserved || b->stage == DAM_STAGE_NONE ? LOOK_UNSOUND : look_at_tree(s, b);
 }
@@ -121,7 +121,7 @@ static bool enough(const struct scan *s, const struct scan_root *root)
 
 static enum look look_at_context(struct scan *s, const uint64_t w[2])
 {
-    struct vtd_binding b = vtd_context_decode((struct vtd_context_entry){{w[0], w[1]}}, HAW);
+    struct iommu_binding b = vtd_context_decode((struct vtd_context_entry){{w[0], w[1]}}, HAW);
     return b.present ? look_at_binding(s, &b) : LOOK_UNSOUND;
 }
 
@@ -143,7 +143,7 @@ static enum look look_at_sm_context(struct scan *s, const uint64_t w[VTD_SM_CTX_
         return LOOK_UNSOUND;
     if (!read_table(s, d.table, words))
         return LOOK_UNKNOWN;
-    struct vtd_binding b = vtd_pasid_decode(&words[c.rid_pasid % VTD_PASID_ENTRIES * VTD_PASID_WORDS], HAW);
+    struct iommu_binding b = vtd_pasid_decode(&words[c.rid_pasid % VTD_PASID_ENTRIES * VTD_PASID_WORDS], HAW);
     return b.present ? look_at_binding(s, &b) : LOOK_UNSOUND;
 }
 

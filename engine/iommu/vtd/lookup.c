@@ -8,7 +8,7 @@
 #define DIR_WORDS  (DAM_PAGE_SIZE / sizeof(uint64_t)) // entries of one page of a directory
 #define ROOT_WORDS 2u
 
-uint16_t vtd_binding_finding(const struct vtd_unit *unit, const struct vtd_binding *b,
+uint16_t vtd_binding_finding(const struct vtd_unit *unit, const struct iommu_binding *b,
                              const struct pt_memory *memory, unsigned *word)
 {
     bool s = b->scalable;
@@ -61,13 +61,13 @@ static bool known(const struct vtd_lookup *l, dam_pa pa)
 }
 
 // The way to an entry, with that entry as its last step.
-static struct vtd_found step_to(const struct vtd_found *way, dam_pa table, unsigned index,
+static struct iommu_hit step_to(const struct iommu_hit *way, dam_pa table, unsigned index,
                                 const uint64_t *entry, unsigned words)
 {
-    struct vtd_found f = *way;
+    struct iommu_hit f = *way;
     f.address = dam_pa_of(table.v + index * words * sizeof(uint64_t));
     f.index = (uint16_t)index;
-    struct vtd_step *step = &f.steps[f.step_count++];
+    struct iommu_step *step = &f.steps[f.step_count++];
     step->address = f.address;
     step->words = (uint8_t)words;
     for (unsigned i = 0; i < words; i++)
@@ -75,23 +75,23 @@ static struct vtd_found step_to(const struct vtd_found *way, dam_pa table, unsig
     return f;
 }
 
-static dam_err tell_absent(const struct vtd_lookup *l, const struct vtd_found *way, dam_pa table,
+static dam_err tell_absent(const struct vtd_lookup *l, const struct iommu_hit *way, dam_pa table,
                            uint32_t span)
 {
-    struct vtd_found f = *way;
-    f.kind = VTD_FOUND_ABSENT;
+    struct iommu_hit f = *way;
+    f.kind = IOMMU_HIT_ABSENT;
     f.address = f.finding_address = table;
     f.span = span;
     return l->found(l->ctx, &f);
 }
 
 // word: of the last step, where the reason is.
-static dam_err tell_broken(const struct vtd_lookup *l, const struct vtd_found *way, uint16_t finding,
+static dam_err tell_broken(const struct vtd_lookup *l, const struct iommu_hit *way, uint16_t finding,
                            unsigned word, uint32_t span)
 {
-    struct vtd_found f = *way;
-    const struct vtd_step *last = &f.steps[f.step_count - 1];
-    f.kind = VTD_FOUND_BROKEN;
+    struct iommu_hit f = *way;
+    const struct iommu_step *last = &f.steps[f.step_count - 1];
+    f.kind = IOMMU_HIT_BROKEN;
     f.finding = finding;
     f.finding_address = dam_pa_of(last->address.v + word * sizeof(uint64_t));
     f.finding_raw = last->raw[word];
@@ -99,10 +99,10 @@ static dam_err tell_broken(const struct vtd_lookup *l, const struct vtd_found *w
     return l->found(l->ctx, &f);
 }
 
-static dam_err tell_binding(const struct vtd_lookup *l, struct vtd_found *f)
+static dam_err tell_binding(const struct vtd_lookup *l, struct iommu_hit *f)
 {
     unsigned word;
-    f->kind = VTD_FOUND_BINDING;
+    f->kind = IOMMU_HIT_BINDING;
     f->span = 1;
     f->finding = vtd_binding_finding(l->unit, &f->binding, l->memory, &word);
     f->finding_address = dam_pa_of(f->address.v + word * sizeof(uint64_t));
@@ -110,14 +110,14 @@ static dam_err tell_binding(const struct vtd_lookup *l, struct vtd_found *f)
     return l->found(l->ctx, f);
 }
 
-static dam_err read_contexts(const struct vtd_lookup *l, const struct vtd_found *way, dam_pa table)
+static dam_err read_contexts(const struct vtd_lookup *l, const struct iommu_hit *way, dam_pa table)
 {
     uint64_t *words = buffer(l, BUFFER_CONTEXT);
     dam_err err = pt_read_table(l->memory, table, words);
     if (err == DAM_E_ABSENT)
         return tell_absent(l, way, table, VTD_DEVFNS);
     for (unsigned i = 0; !err && i < VTD_DEVFNS; i++) {
-        struct vtd_found f = *way;
+        struct iommu_hit f = *way;
         struct vtd_context_entry entry = {{words[2 * i], words[2 * i + 1]}};
         f.rid = (uint16_t)(way->rid + i);
         f.index = (uint16_t)i;
@@ -130,11 +130,12 @@ static dam_err read_contexts(const struct vtd_lookup *l, const struct vtd_found 
 }
 
 // ---- scalable mode
-static void name_pasids(struct vtd_found *f, uint32_t first, uint32_t span)
+static void name_pasids(struct iommu_hit *f, uint32_t first, uint32_t span)
 {
     f->pasid = first;
     f->flags = DAM_REQ_PASID;
-    if (f->function->rid_pasid - first < span)
+    const struct vtd_sm_context *c = f->function;
+    if (c->rid_pasid - first < span)
         f->flags |= DAM_REQ_RID_PASID;
 }
 
@@ -147,7 +148,7 @@ static dam_err spend(uint32_t *left)
     return DAM_OK;
 }
 
-static dam_err read_pasids(const struct vtd_lookup *l, const struct vtd_found *way, dam_pa table,
+static dam_err read_pasids(const struct vtd_lookup *l, const struct iommu_hit *way, dam_pa table,
                            uint32_t *left)
 {
     uint64_t *words = buffer(l, BUFFER_PASIDS);
@@ -157,11 +158,11 @@ static dam_err read_pasids(const struct vtd_lookup *l, const struct vtd_found *w
     if (err == DAM_E_ABSENT)
         return tell_absent(l, way, table, VTD_PASID_ENTRIES);
     for (unsigned i = 0; !err && i < VTD_PASID_ENTRIES; i++) {
-        struct vtd_found f = *way;
+        struct iommu_hit f = *way;
         f.index = (uint16_t)i;
         f.address = dam_pa_of(table.v + i * VTD_PASID_WORDS * sizeof(uint64_t));
         f.binding = vtd_pasid_decode(words + i * VTD_PASID_WORDS, l->haw);
-        f.binding.translated = f.function->translated;
+        f.binding.translated = ((const struct vtd_sm_context *)f.function)->translated;
         name_pasids(&f, way->pasid + i, 1);
         if (f.binding.present)
             err = tell_binding(l, &f);
@@ -170,12 +171,12 @@ static dam_err read_pasids(const struct vtd_lookup *l, const struct vtd_found *w
 }
 
 // `first`: number of the directory entry that words[0] is.
-static dam_err read_directory_page(const struct vtd_lookup *l, const struct vtd_found *way, dam_pa page,
+static dam_err read_directory_page(const struct vtd_lookup *l, const struct iommu_hit *way, dam_pa page,
                                    unsigned first, uint32_t *left)
 {
     uint64_t *words = buffer(l, BUFFER_DIRECTORY);
     unsigned entries = vtd_directory_entries(way->function) - first;
-    struct vtd_found here = *way;
+    struct iommu_hit here = *way;
     if (entries > DIR_WORDS)
         entries = DIR_WORDS;
     name_pasids(&here, first * VTD_PASID_ENTRIES, entries * VTD_PASID_ENTRIES);
@@ -192,7 +193,7 @@ static dam_err read_directory_page(const struct vtd_lookup *l, const struct vtd_
         struct vtd_pasid_dir entry = vtd_pasid_dir_decode(words[i], l->haw);
         if (!entry.present)
             continue;
-        struct vtd_found f = step_to(way, page, i, &words[i], 1);
+        struct iommu_hit f = step_to(way, page, i, &words[i], 1);
         f.index = (uint16_t)(first + i);
         name_pasids(&f, (first + i) * VTD_PASID_ENTRIES, VTD_PASID_ENTRIES);
         if (!entry.reserved && known(l, entry.table))
@@ -205,7 +206,7 @@ static dam_err read_directory_page(const struct vtd_lookup *l, const struct vtd_
 }
 
 // way: to the context entry, which is present.
-static dam_err read_function(const struct vtd_lookup *l, const struct vtd_found *way)
+static dam_err read_function(const struct vtd_lookup *l, const struct iommu_hit *way)
 {
     const struct vtd_sm_context *c = way->function;
     uint8_t flaws = vtd_sm_context_flaws(l->unit, c);
@@ -220,7 +221,7 @@ static dam_err read_function(const struct vtd_lookup *l, const struct vtd_found 
     return err == DAM_E_BUDGET ? tell_broken(l, way, DAM_F_PASID_SHARE, 0, 1) : err;
 }
 
-static dam_err read_functions(const struct vtd_lookup *l, const struct vtd_found *way, dam_pa table)
+static dam_err read_functions(const struct vtd_lookup *l, const struct iommu_hit *way, dam_pa table)
 {
     uint64_t *words = buffer(l, BUFFER_CONTEXT);
     dam_err err = pt_read_table(l->memory, table, words);
@@ -231,7 +232,7 @@ static dam_err read_functions(const struct vtd_lookup *l, const struct vtd_found
         struct vtd_sm_context context = vtd_sm_context_decode(entry, l->haw);
         if (!context.present)
             continue;
-        struct vtd_found f = step_to(way, table, i, entry, VTD_SM_CTX_WORDS);
+        struct iommu_hit f = step_to(way, table, i, entry, VTD_SM_CTX_WORDS);
         f.rid = (uint16_t)(way->rid + i);
         f.function = &context;
         err = read_function(l, &f);
@@ -240,7 +241,7 @@ static dam_err read_functions(const struct vtd_lookup *l, const struct vtd_found
 }
 
 // One half of a root entry, which stands for so many functions.
-static dam_err read_half(const struct vtd_lookup *l, const struct vtd_found *way, const uint64_t *entry,
+static dam_err read_half(const struct vtd_lookup *l, const struct iommu_hit *way, const uint64_t *entry,
                          unsigned functions)
 {
     struct vtd_root root = vtd_root_decode(entry[0], l->haw);
@@ -257,10 +258,10 @@ static dam_err read_half(const struct vtd_lookup *l, const struct vtd_found *way
 
 dam_err vtd_lookup(const struct vtd_lookup *l, dam_pa root)
 {
-    struct vtd_found way = {.address = root, .finding_address = root, .span = VTD_BUSES * VTD_DEVFNS};
+    struct iommu_hit way = {.address = root, .finding_address = root, .span = VTD_BUSES * VTD_DEVFNS};
     uint64_t *words = buffer(l, BUFFER_ROOT);
     if (!known(l, root)) {
-        way.kind = VTD_FOUND_BROKEN;
+        way.kind = IOMMU_HIT_BROKEN;
         way.finding = DAM_F_UNIT_ROOT;
         return l->found(l->ctx, &way);
     }
@@ -269,7 +270,7 @@ dam_err vtd_lookup(const struct vtd_lookup *l, dam_pa root)
         return tell_absent(l, &way, root, way.span);
     unsigned step = l->unit->scalable ? 1 : ROOT_WORDS, functions = step * VTD_DEVFNS / ROOT_WORDS;
     for (unsigned i = 0; !err && i < VTD_HALVES; i += step) {
-        struct vtd_found f = step_to(&way, root, i / step, words + i, step);
+        struct iommu_hit f = step_to(&way, root, i / step, words + i, step);
         f.rid = (uint16_t)(i * (VTD_DEVFNS / ROOT_WORDS));
         err = read_half(l, &f, words + i, functions);
     }

@@ -58,17 +58,19 @@ uint64_t vtd_pasid_dir_encode(dam_pa table)
     return table.v | dam_bits_mask(VTD_PASID_DIR_P) | dam_bits_mask(VTD_PASID_DIR_FPD);
 }
 
-struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned haw)
+struct iommu_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned haw)
 {
     uint64_t pgtt = dam_bits_get(w[0], VTD_PASID_PGTT);
     uint64_t second = w[0] & dam_bits_mask(VTD_PASID_SSPT), first = w[2] & dam_bits_mask(VTD_PASID_FSPT);
     uint8_t second_levels = (uint8_t)(dam_bits_get(w[0], VTD_PASID_AW) + 2);
     uint8_t first_levels = (uint8_t)(dam_bits_get(w[2], VTD_PASID_FSPM) + 4);
-    struct vtd_binding b = {
+    struct iommu_binding b = {
         .scalable = true,
         .stage =
             pgtt >= DAM_STAGE_FIRST && pgtt <= DAM_STAGE_PASSTHROUGH ? (enum dam_stage)pgtt : DAM_STAGE_NONE,
         .present = dam_bits_get(w[0], VTD_PASID_P),
+        .r = true,
+        .w = true,
         .fpd = dam_bits_get(w[0], VTD_PASID_FPD),
         .levels = second_levels,
         .did = (uint16_t)dam_bits_get(w[1], VTD_PASID_DID),
@@ -94,7 +96,7 @@ struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned 
     return b;
 }
 
-void vtd_pasid_encode(const struct vtd_binding *b, uint64_t w[VTD_PASID_WORDS])
+void vtd_pasid_encode(const struct iommu_binding *b, uint64_t w[VTD_PASID_WORDS])
 {
     bool second = b->stage != DAM_STAGE_FIRST, first = b->stage != DAM_STAGE_SECOND;
     uint64_t fspm = (b->stage == DAM_STAGE_FIRST ? b->levels : b->first_levels) - 4u;

@@ -83,10 +83,10 @@ struct vtd_pasid_dir vtd_pasid_dir_decode(uint64_t raw, unsigned haw);
 // Present, faults off.
 uint64_t vtd_pasid_dir_encode(dam_pa table);
 
-struct vtd_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned haw);
+struct iommu_binding vtd_pasid_decode(const uint64_t w[VTD_PASID_WORDS], unsigned haw);
 // A present entry for requests of users, faults off, accessed and dirty bits of the second stage off, with
 // stage, levels, did and tables of `binding`. What it says of snooping, memory types and NXE, and in AW where
 // no second stage is, is taken over from binding->raw. Not for pass-through.
-void vtd_pasid_encode(const struct vtd_binding *binding, uint64_t w[VTD_PASID_WORDS]);
+void vtd_pasid_encode(const struct iommu_binding *binding, uint64_t w[VTD_PASID_WORDS]);
 
 #endif

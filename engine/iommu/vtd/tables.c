@@ -32,14 +32,16 @@ uint64_t vtd_root_encode(dam_pa context_table)
     return context_table.v | dam_bits_mask(VTD_ROOT_P);
 }
 
-struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw)
+struct iommu_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw)
 {
     uint64_t root = raw.w[0] & dam_bits_mask(VTD_CTX_SSPT), type = dam_bits_get(raw.w[0], VTD_CTX_T);
-    return (struct vtd_binding){
+    return (struct iommu_binding){
         .stage = type == VTD_T_PASSTHROUGH ? DAM_STAGE_PASSTHROUGH
                  : type <= VTD_T_ALL       ? DAM_STAGE_SECOND
                                            : DAM_STAGE_NONE,
         .present = dam_bits_get(raw.w[0], VTD_CTX_P),
+        .r = true,
+        .w = true,
         .fpd = dam_bits_get(raw.w[0], VTD_CTX_FPD),
         .reserved = vtd_word_bit(dam_bits_get(raw.w[0], VTD_CTX_RSVD) || vtd_beyond(root, haw), 0) |
                     vtd_word_bit(
@@ -52,7 +54,7 @@ struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw
     };
 }
 
-struct vtd_context_entry vtd_context_encode(const struct vtd_binding *b)
+struct vtd_context_entry vtd_context_encode(const struct iommu_binding *b)
 {
     return (struct vtd_context_entry){{
         dam_bits_mask(VTD_CTX_P) | dam_bits_mask(VTD_CTX_FPD) | dam_bits_put(VTD_T_UNTRANSLATED, VTD_CTX_T) |
@@ -67,7 +69,7 @@ static bool has(const struct vtd_unit *unit, unsigned hi, unsigned lo)
     return dam_bits_get(unit->ecap, hi, lo);
 }
 
-static bool stage_supported(const struct vtd_unit *unit, const struct vtd_binding *b)
+static bool stage_supported(const struct vtd_unit *unit, const struct iommu_binding *b)
 {
     bool first = has(unit, VTD_ECAP_FSTS), second = !b->scalable || has(unit, VTD_ECAP_SSTS);
     switch (b->stage) {
@@ -90,7 +92,7 @@ static bool first_levels_supported(const struct vtd_unit *unit, unsigned levels)
     return levels == 4 || (levels == 5 && dam_bits_get(unit->cap, VTD_CAP_FS5LP));
 }
 
-enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct vtd_binding *b)
+enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct iommu_binding *b)
 {
     if (b->reserved)
         return VTD_FLAW_RESERVED;

@@ -8,6 +8,7 @@
 #include <cofferdam/abi.h>
 #include <cofferdam/types.h>
 
+#include "iommu/iommu.h"
 #include "iommu/vtd/unit.h"
 
 #define VTD_BUSES  256u // entries of a root table
@@ -56,25 +57,6 @@ struct vtd_root {
     dam_pa context_table;
 };
 
-#define VTD_BINDING_WORDS 8u // of the longest entry that can be one
-
-// What a legacy context entry, or a PASID-table entry in scalable mode, says.
-struct vtd_binding {
-    bool scalable;        // a PASID-table entry
-    enum dam_stage stage; // DAM_STAGE_NONE: of a type that is not defined
-    bool present;
-    bool fpd;
-    uint8_t reserved; // bit n: reserved bits are set in word n of the entry
-    bool translated;  // translated requests pass (device TLBs)
-    uint8_t levels;   // of the tables at root, as the entry says; pass-through: the width
-    uint16_t did;
-    dam_pa root; // the tables that say where DMA goes: second stage, or first stage when it is alone
-    // Nested: the first stage, whose tables lie in the address space of the second.
-    dam_pa first;
-    uint8_t first_levels;
-    uint64_t raw[VTD_BINDING_WORDS]; // the entry as it was read; words that its kind does not have are 0
-};
-
 // Why the unit would refuse a present binding.
 enum vtd_flaw {
     VTD_SOUND = 0,
@@ -115,12 +97,12 @@ static inline bool vtd_beyond(uint64_t addr, unsigned haw)
 }
 struct vtd_root vtd_root_decode(uint64_t half, unsigned haw);
 uint64_t vtd_root_encode(dam_pa context_table);
-struct vtd_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw);
+struct iommu_binding vtd_context_decode(struct vtd_context_entry raw, unsigned haw);
 // A present second-stage entry for untranslated requests, faults off, with levels, did and root of `binding`.
 // The available bits 6:3 of word 1 are taken over from binding->raw, so that the capture kernel finds what
 // was there.
-struct vtd_context_entry vtd_context_encode(const struct vtd_binding *binding);
+struct vtd_context_entry vtd_context_encode(const struct iommu_binding *binding);
 // The first thing that is wrong with a present binding, as far as the entry itself tells.
-enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct vtd_binding *binding);
+enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct iommu_binding *binding);
 
 #endif
