@@ -84,8 +84,8 @@ static void print_units(void)
     for (uint32_t i = 0; i < count; i++, u++)
         console_line(&stage.console, CONSOLE_DETAIL,
                      "unit %u at 0x%lx: %s, %u requesters, RTADDR 0x%lx -> 0x%lx, GSTS 0x%x -> 0x%x", i,
-                     u->register_base, text_of_unit_status(u->status), u->requesters, u->before.rtaddr,
-                     u->after.rtaddr, u->before.gsts, u->after.gsts);
+                     u->register_base, text_of_unit_status(u->status), u->requesters, u->before.vtd.rtaddr,
+                     u->after.vtd.rtaddr, u->before.vtd.gsts, u->after.vtd.gsts);
 }
 
 static void print_requesters(void)

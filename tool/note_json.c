@@ -131,8 +131,8 @@ static struct json_object *unit_json(const struct note *note, uint32_t i)
     json_put_number(o, "us_translation_switch", u.us_translation_switch);
     json_put_number(o, "irq_entries", u.irq_entries);
     json_put_number(o, "irq_silenced", u.irq_silenced);
-    json_object_object_add(o, "before", registers_json(&u.before));
-    json_object_object_add(o, "after", registers_json(&u.after));
+    json_object_object_add(o, "before", registers_json(&u.before.vtd));
+    json_object_object_add(o, "after", registers_json(&u.after.vtd));
     return o;
 }
 

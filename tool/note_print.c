@@ -134,17 +134,17 @@ static void print_unit(FILE *stream, uint32_t i, const struct dam_note_unit *u)
         fprintf(stream, "; %" PRIu32 " interrupt entries, %" PRIu32 " silenced", u->irq_entries,
                 u->irq_silenced);
     fprintf(stream, "\n    %-8s%-20s%s\n", "", "before", "after");
-    print_register(stream, "RTADDR", 16, u->before.rtaddr, u->after.rtaddr);
-    print_register(stream, "IQA", 16, u->before.iqa, u->after.iqa);
-    print_register(stream, "IQH", 16, u->before.iqh, u->after.iqh);
-    print_register(stream, "IQT", 16, u->before.iqt, u->after.iqt);
-    print_register(stream, "IRTA", 16, u->before.irta, u->after.irta);
-    print_register(stream, "GSTS", 8, u->before.gsts, u->after.gsts);
-    print_register(stream, "FSTS", 8, u->before.fsts, u->after.fsts);
-    print_register(stream, "FECTL", 8, u->before.fectl, u->after.fectl);
-    print_register(stream, "PMEN", 8, u->before.pmen, u->after.pmen);
-    print_status_bits(stream, "before", u->before.gsts);
-    print_status_bits(stream, "after", u->after.gsts);
+    print_register(stream, "RTADDR", 16, u->before.vtd.rtaddr, u->after.vtd.rtaddr);
+    print_register(stream, "IQA", 16, u->before.vtd.iqa, u->after.vtd.iqa);
+    print_register(stream, "IQH", 16, u->before.vtd.iqh, u->after.vtd.iqh);
+    print_register(stream, "IQT", 16, u->before.vtd.iqt, u->after.vtd.iqt);
+    print_register(stream, "IRTA", 16, u->before.vtd.irta, u->after.vtd.irta);
+    print_register(stream, "GSTS", 8, u->before.vtd.gsts, u->after.vtd.gsts);
+    print_register(stream, "FSTS", 8, u->before.vtd.fsts, u->after.vtd.fsts);
+    print_register(stream, "FECTL", 8, u->before.vtd.fectl, u->after.vtd.fectl);
+    print_register(stream, "PMEN", 8, u->before.vtd.pmen, u->after.vtd.pmen);
+    print_status_bits(stream, "before", u->before.vtd.gsts);
+    print_status_bits(stream, "after", u->after.vtd.gsts);
 }
 
 void note_print(FILE *stream, const struct note *note)

@@ -216,9 +216,9 @@ struct dam_note_unit {
     uint8_t drhd_flags;
     uint32_t requesters; // of this unit
     uint32_t error;      // dam_err of the failing step, 0 when none
-    struct dam_vtd_registers before, after;
+    union dam_unit_registers before, after;
     uint32_t us_translation_switch; // from writing the root pointer to the end of the first flush
-    uint32_t reserved;
+    uint32_t kind;                  // enum dam_iommu_kind; the first writers knew VT-d alone, and wrote 0
     uint32_t irq_entries;  // present in the interrupt remapping table; 0: none, or it was left where it is
     uint32_t irq_silenced; // of these, taken out
 };

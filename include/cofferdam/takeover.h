@@ -25,6 +25,9 @@ struct dam_choice {
 struct dam_takeover_config {
     const struct dam_ops *ops;
     struct dam_arena *pool;
+    // Zeroed pages below 4 GiB for what has to lie there; NULL when the pool does, or when there are none.
+    // Holds no page tables.
+    struct dam_arena *low_pool;
     enum dam_policy policy; // for every requester that no choice names
     struct dam_choice choices[DAM_MAX_CHOICES];
     size_t choice_count;

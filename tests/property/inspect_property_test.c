@@ -85,7 +85,7 @@ static void make_note(void)
         .register_base = fake->base,
         .cap = fake->cap,
         .ecap = fake->ecap,
-        .before = {.rtaddr = w->m.k[0].root | (w->scalable ? 1 << 10 : 0), .gsts = 1u << 31},
+        .before = {.vtd = {.rtaddr = w->m.k[0].root | (w->scalable ? 1 << 10 : 0), .gsts = 1u << 31}},
     };
     struct dam_note_range crash = {M_CRASH_START, M_CRASH_END};
     fx_note_begin(&note);

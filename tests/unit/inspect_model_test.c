@@ -39,10 +39,11 @@ static void begin(bool scalable)
 
 static struct dam_note_unit unit_of(uint64_t root)
 {
-    return (struct dam_note_unit){.register_base = 0xFED90000,
-                                  .cap = CAP,
-                                  .ecap = ECAP,
-                                  .before = {.rtaddr = root | (k.scalable ? 1 << 10 : 0), .gsts = 1u << 31}};
+    return (struct dam_note_unit){
+        .register_base = 0xFED90000,
+        .cap = CAP,
+        .ecap = ECAP,
+        .before = {.vtd = {.rtaddr = root | (k.scalable ? 1 << 10 : 0), .gsts = 1u << 31}}};
 }
 
 static void put_note(const struct dam_note_unit *units, uint32_t count, uint32_t stop)
@@ -124,9 +125,9 @@ static void units_of_the_note(void **state)
     (void)state;
     begin(false);
     struct dam_note_unit units[4] = {unit_of(k.root), unit_of(k.root), unit_of(k.root), unit_of(0x7000000)};
-    units[1].before.gsts = 0;
+    units[1].before.vtd.gsts = 0;
     units[2].status = DAM_UNIT_ABSENT;
-    units[3].before.rtaddr |= 3 << 10;
+    units[3].before.vtd.rtaddr |= 3 << 10;
     units[3].ecap |= 1ull << 52;
     put_note(units, 4, DAM_STOP_NONE);
     uint64_t tree = old_kernel_page(&k);

@@ -174,7 +174,7 @@ static void refused_forgotten_and_off(void **state)
     assert_true(m.fake->unit[0].last_was_wait);
     uint32_t count;
     const struct dam_note_unit *u = machine_section(&m, DAM_SECTION_UNITS, &count);
-    assert_int_equal(u->after.iqt, m.fake->unit[0].iqt);
+    assert_int_equal(u->after.vtd.iqt, m.fake->unit[0].iqt);
     assert_int_equal(machine_findings(&m, DAM_F_ATS_REFUSED), 2);
 }
 

@@ -222,11 +222,11 @@ static void interrupt_remapping_stays_on(void **state)
     uint32_t count;
     const struct dam_note_unit *u = machine_section(&m, DAM_SECTION_UNITS, &count);
     assert_int_equal(count, 1);
-    assert_int_equal(u->before.irta, M_OLD_START | 15);
-    assert_int_equal(u->before.rtaddr, m.k[0].root);
-    assert_int_equal(u->before.iqa, M_QUEUES);
-    assert_int_equal(u->after.rtaddr, unit->root);
-    assert_int_equal(u->after.gsts, unit->gsts);
+    assert_int_equal(u->before.vtd.irta, M_OLD_START | 15);
+    assert_int_equal(u->before.vtd.rtaddr, m.k[0].root);
+    assert_int_equal(u->before.vtd.iqa, M_QUEUES);
+    assert_int_equal(u->after.vtd.rtaddr, unit->root);
+    assert_int_equal(u->after.vtd.gsts, unit->gsts);
     assert_int_equal(u->status, DAM_UNIT_TAKEN);
     machine_teardown(&m);
 }

@@ -90,7 +90,7 @@ static void take_over(unsigned silenced)
     assert_int_equal(u->irta, u->irta_latched);
     machine_report(&m);
     assert_int_equal(unit_note()->status, DAM_UNIT_TAKEN);
-    assert_int_equal(unit_note()->after.irta, u->irta);
+    assert_int_equal(unit_note()->after.vtd.irta, u->irta);
     assert_int_equal(unit_note()->irq_silenced, silenced);
 }
 

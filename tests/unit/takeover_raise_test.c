@@ -173,7 +173,7 @@ static void in_scalable_mode(void **state)
         m.config.choices[0] = (struct dam_choice){{0, NIC}, DAM_ANY_PASID, DAM_POLICY_BLOCK};
         m.config.choice_count = 1;
         assert_int_equal(run(DAM_POLICY_FREEZE), DAM_STOP_NONE);
-        assert_int_equal(unit_note(0)->after.rtaddr >> 10 & 3, which != 2);
+        assert_int_equal(unit_note(0)->after.vtd.rtaddr >> 10 & 3, which != 2);
         leads(0, FAR, DATA, false);
         refused(0, FAR, DATA, true);
         leads(0, FAR, M_CRASH_START, true);

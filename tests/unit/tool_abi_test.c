@@ -98,6 +98,7 @@ static void units(void **state)
     AT(dam_note_unit, before, 40, 56);
     AT(dam_note_unit, after, 96, 56);
     AT(dam_note_unit, us_translation_switch, 152, 4);
+    AT(dam_note_unit, kind, 156, 4);
     AT(dam_note_unit, irq_entries, 160, 4);
     AT(dam_note_unit, irq_silenced, 164, 4);
     assert_int_equal(DAM_NOTE_UNIT_LEAST, 160);
@@ -110,6 +111,17 @@ static void units(void **state)
     AT(dam_vtd_registers, fsts, 44, 4);
     AT(dam_vtd_registers, fectl, 48, 4);
     AT(dam_vtd_registers, pmen, 52, 4);
+    AT(dam_amdvi_registers, device_table, 0, 8);
+    AT(dam_amdvi_registers, command_base, 8, 8);
+    AT(dam_amdvi_registers, event_base, 16, 8);
+    AT(dam_amdvi_registers, control, 24, 8);
+    AT(dam_amdvi_registers, command_head, 32, 4);
+    AT(dam_amdvi_registers, command_tail, 36, 4);
+    AT(dam_amdvi_registers, event_head, 40, 4);
+    AT(dam_amdvi_registers, event_tail, 44, 4);
+    AT(dam_amdvi_registers, status, 48, 4);
+    assert_int_equal(DAM_IOMMU_VTD, 0);
+    assert_int_equal(DAM_IOMMU_AMDVI, 1);
     assert_int_equal(DAM_UNIT_TAKEN, 0);
     assert_int_equal(DAM_UNIT_PLANNED, 7);
     assert_int_equal(DAM_UNIT_RAISED, 8);

@@ -149,20 +149,21 @@ static inline struct dam_note_summary fx_summary(void)
 static inline void fx_note_full(struct fx_note *n)
 {
     struct dam_note_summary summary = fx_summary();
-    struct dam_note_unit unit = {.register_base = 0xFED90000,
-                                 .cap = 0xD2008C222F0606,
-                                 .ecap = 0xF00F4A,
-                                 .ver = 0x10,
-                                 .segment = 0,
-                                 .status = DAM_UNIT_FAILED_AFTER,
-                                 .drhd_flags = 1,
-                                 .requesters = 2,
-                                 .error = 9, // DAM_E_TIMEOUT
-                                 .before = {.rtaddr = 0x1B20000, .gsts = 0xC7000000},
-                                 .after = {.rtaddr = 0x7362E000, .gsts = 0xC7000000, .fectl = 0x80000000},
-                                 .us_translation_switch = 248,
-                                 .irq_entries = 42,
-                                 .irq_silenced = 3};
+    struct dam_note_unit unit = {
+        .register_base = 0xFED90000,
+        .cap = 0xD2008C222F0606,
+        .ecap = 0xF00F4A,
+        .ver = 0x10,
+        .segment = 0,
+        .status = DAM_UNIT_FAILED_AFTER,
+        .drhd_flags = 1,
+        .requesters = 2,
+        .error = 9, // DAM_E_TIMEOUT
+        .before = {.vtd = {.rtaddr = 0x1B20000, .gsts = 0xC7000000}},
+        .after = {.vtd = {.rtaddr = 0x7362E000, .gsts = 0xC7000000, .fectl = 0x80000000}},
+        .us_translation_switch = 248,
+        .irq_entries = 42,
+        .irq_silenced = 3};
     struct dam_note_requester requesters[2] = {
         {.rid = 0x10,
          .policy = DAM_POLICY_FREEZE,

@@ -53,7 +53,7 @@ static void whole_note(void **state)
     assert_int_equal(r.segment, 1);
     struct dam_note_unit u;
     note_unit_at(&note, 0, &u);
-    assert_int_equal(u.after.rtaddr, 0x7362E000);
+    assert_int_equal(u.after.vtd.rtaddr, 0x7362E000);
     assert_int_equal(u.irq_silenced, 3);
     struct dam_finding f;
     note_finding_at(&note, 0, &f);

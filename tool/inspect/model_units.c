@@ -118,12 +118,12 @@ static enum tool_status units_of_note(struct inspection *in, struct tool_error *
             .segment = n.segment,
             .origin = ORIGIN_NOTE,
             .base = n.register_base,
-            .rtaddr = n.before.rtaddr,
+            .rtaddr = n.before.vtd.rtaddr,
             .has_registers = n.status != DAM_UNIT_ABSENT,
-            .translating = n.status != DAM_UNIT_ABSENT && dam_bits_get(n.before.gsts, VTD_G_TE),
+            .translating = n.status != DAM_UNIT_ABSENT && dam_bits_get(n.before.vtd.gsts, VTD_G_TE),
             .cap = n.cap,
             .ecap = n.ecap,
-            .gsts = n.before.gsts,
+            .gsts = n.before.vtd.gsts,
         };
         if (!add_unit(in, &unit))
             return no_memory(error);
