@@ -38,10 +38,11 @@ static bool apic_allows(uint64_t *id)
     return !locked && *id <= XAPIC_MAX_ID;
 }
 
-static bool wanted(void)
+// Whether anything on the command line may ask for it: what it means depends on the tables.
+static bool may_be_wanted(void)
 {
     const struct cmdline_options *o = &stage.options;
-    return o->view == DAM_VIEW_HIDE || (o->view == DAM_VIEW_AUTO && o->driver_off);
+    return cmdline_hides(o, true, false) || cmdline_hides(o, false, true);
 }
 
 // Always said: whoever asked for it will find that the capture kernel turned translation off.
@@ -79,10 +80,8 @@ bool stage_prepare_hiding(const dam_pa *rsdp)
     struct dam_ranges *window = &stage.regions.window;
     struct acpi_hidden acpi;
     uint64_t apic, pool = stage.pool.pa.v;
-    if (!wanted())
+    if (!may_be_wanted())
         return false;
-    if (!apic_allows(&apic))
-        return refuse(DAM_F_HIDE_APIC, apic);
     dam_err err = stage.options.acpi_rsdt
                       ? DAM_E_UNSUPPORTED
                       : acpi_hide_iommus(&stage.ops, &stage.pool, rsdp, DAM_MAX_RSDP, &acpi);
@@ -90,6 +89,10 @@ bool stage_prepare_hiding(const dam_pa *rsdp)
         return false; // there is none: the takeover will say so
     if (err)
         return refuse(DAM_F_HIDE_ACPI, err);
+    if (!cmdline_hides(&stage.options, acpi.dmar, acpi.ivrs))
+        return false;
+    if (!apic_allows(&apic))
+        return refuse(DAM_F_HIDE_APIC, apic);
     err = write_cmdline(acpi.rsdp.v);
     if (err)
         return refuse(DAM_F_HIDE_CMDLINE, err);

@@ -44,7 +44,10 @@ static dam_err copy_list(const struct dam_ops *ops, const struct acpi_root *root
             continue;
         if (pa > ~0ull - ACPI_HEADER_SIZE || dam_mem_read(ops, dam_pa_of(pa), signature, sizeof(signature)))
             return DAM_E_RANGE;
-        if (memcmp(signature, "DMAR", 4) == 0 || memcmp(signature, "IVRS", 4) == 0) {
+        bool dmar = memcmp(signature, "DMAR", 4) == 0, ivrs = memcmp(signature, "IVRS", 4) == 0;
+        if (dmar || ivrs) {
+            out->dmar |= dmar;
+            out->ivrs |= ivrs;
             out->dropped++;
             continue;
         }
@@ -96,11 +99,11 @@ dam_err acpi_hide_iommus(const struct dam_ops *ops, struct dam_arena *pool, cons
                          size_t count, struct acpi_hidden *out)
 {
     struct acpi_rsdp old;
-    *out = (struct acpi_hidden){{0}, 0, 0};
+    *out = (struct acpi_hidden){0};
     dam_err err = acpi_find_rsdp(ops, candidates, count, &old);
     if (!err)
         err = rebuild(ops, pool, &old, out);
     if (err)
-        *out = (struct acpi_hidden){{0}, 0, 0};
+        *out = (struct acpi_hidden){0};
     return err;
 }

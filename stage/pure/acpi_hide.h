@@ -11,6 +11,7 @@ struct acpi_hidden {
     dam_pa rsdp;      // of ours, in the pool; revision 2
     uint32_t kept;    // tables that it leads to
     uint32_t dropped; // DMAR and IVRS tables that it does not lead to any more; at least 1
+    bool dmar, ivrs;  // which of them there are
 };
 
 // Makes them from the first sound root pointer among the candidates and the BIOS areas (acpi_find_rsdp()).

@@ -270,7 +270,14 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
         }
     }
     out->legacy_tables = drivers.legacy;
-    out->driver_off = drivers.iommu_off || drivers.intel_off || drivers.amd_off;
+    out->intel_off = drivers.iommu_off || drivers.intel_off;
+    out->amd_off = drivers.iommu_off || drivers.amd_off;
+}
+
+bool cmdline_hides(const struct cmdline_options *options, bool dmar, bool ivrs)
+{
+    bool off = (dmar || ivrs) && (!dmar || options->intel_off) && (!ivrs || options->amd_off);
+    return options->view == DAM_VIEW_HIDE || (options->view == DAM_VIEW_AUTO && off);
 }
 
 // 64 bits in hexadecimal with 0x, or fewer in decimal with K.

@@ -148,6 +148,7 @@ static void all_but_the_iommus(void **state)
     put_machine(b, names, 7);
     assert_int_equal(hide(b, &h), DAM_OK);
     assert_int_equal(h.dropped, 3);
+    assert_true(h.dmar && h.ivrs);
     assert_int_equal(read_back(b, &h, found, 16), 3);
     assert_int_equal(found[0], table(0));
     assert_int_equal(found[1], table(2));
@@ -171,6 +172,23 @@ static void from_an_rsdt_alone(void **state)
     assert_int_equal(read_back(b, &h, found, 16), 2);
     assert_int_equal(found[0], table(0));
     assert_int_equal(found[1], table(2));
+}
+
+static void of_which_maker(void **state)
+{
+    struct box *b = *state;
+    static const char *const names[][2] = {{"DMAR", "FACP"}, {"FACP", "IVRS"}};
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t found[16];
+        struct acpi_hidden h;
+        put_machine(b, names[i], 2);
+        assert_int_equal(hide(b, &h), DAM_OK);
+        assert_int_equal(h.dropped, 1);
+        assert_int_equal(h.dmar, i == 0);
+        assert_int_equal(h.ivrs, i == 1);
+        assert_int_equal(read_back(b, &h, found, 16), 1);
+        assert_int_equal(found[0], table(1 - i));
+    }
 }
 
 // A candidate that is no root pointer is passed over; the BIOS areas are searched.
@@ -308,14 +326,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(all_but_the_iommus),
-        TEST(from_an_rsdt_alone),
-        TEST(found_by_search),
-        TEST(nothing_to_hide),
-        TEST(a_table_out_of_reach),
-        TEST(lists_in_loops),
-        TEST(no_room),
-        TEST(lengths_and_checksums),
+        TEST(all_but_the_iommus), TEST(of_which_maker),  TEST(from_an_rsdt_alone),
+        TEST(found_by_search),    TEST(nothing_to_hide), TEST(a_table_out_of_reach),
+        TEST(lists_in_loops),     TEST(no_room),         TEST(lengths_and_checksums),
         TEST(every_failing_read),
     };
     return cmocka_run_group_tests_name("stage ACPI without IOMMUs", tests, NULL, NULL);
