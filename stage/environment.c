@@ -152,18 +152,27 @@ enum dam_stop stage_set_aside(void)
     return DAM_STOP_NONE;
 }
 
-enum dam_stop stage_fill_regions(void)
+size_t stage_placed(struct dam_range out[STAGE_PLACED])
 {
     const struct dam_image_header *h = &stage.image;
     uint64_t ramdisk_size, ramdisk = setup_ramdisk(stage.bp, &ramdisk_size), line = setup_cmdline(stage.bp);
     uint64_t bp = (uint64_t)stage.bp;
-    const struct dam_range extra[] = {
+    const struct dam_range placed[] = {
         {stage.base, stage.base + h->pool_offset + h->pool_size},
         {stage.options.elfcorehdr, stage.options.elfcorehdr + stage.elf_size},
         {bp, bp + BP_SIZE},
         {line, line + stage.line_len + 1},
         {ramdisk, ramdisk + ramdisk_size},
     };
-    dam_err err = regions_fill(&stage.regions, &stage.map, extra, sizeof(extra) / sizeof(extra[0]));
+    static_assert(sizeof(placed) / sizeof(placed[0]) == STAGE_PLACED, "count");
+    memcpy(out, placed, sizeof(placed));
+    return STAGE_PLACED;
+}
+
+enum dam_stop stage_fill_regions(void)
+{
+    struct dam_range extra[STAGE_PLACED];
+    size_t count = stage_placed(extra);
+    dam_err err = regions_fill(&stage.regions, &stage.map, extra, count);
     return err ? DAM_STOP_INTERNAL : DAM_STOP_NONE;
 }

@@ -55,6 +55,8 @@ static dam_err map_own(void)
         err = paging_map(p, (uint64_t)stage_text_end, (uint64_t)stage_end, PAGING_WRITE);
     if (!err)
         err = paging_map(p, pool, pool + stage.pool.size, PAGING_WRITE);
+    if (!err && stage.low_found.end)
+        err = paging_map(p, stage.low_found.start, stage.low_found.end, PAGING_WRITE);
     if (!err)
         err = paging_map(p, bp, bp + BP_SIZE, PAGING_WRITE);
     if (!err && stage.options.consoles.vga)

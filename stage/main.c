@@ -112,6 +112,10 @@ static void add_findings(void)
         add_finding(DAM_F_CMDLINE_WORD, stage.options.bad[i].number, 0, 0);
     if (stage.line_cut)
         add_finding(DAM_F_CMDLINE_LONG, 0, setup_cmdline(stage.bp), stage.line_len);
+    if (stage.low_pool.size)
+        add_finding(DAM_F_LOW_POOL, 0, stage.low_pool.pa.v, stage.low_pool.size);
+    if (stage.low_missing)
+        add_finding(DAM_F_LOW_POOL_MISSING, 0, 0, stage.low_missing);
     if (stage.hidden.why_not)
         add_finding(stage.hidden.why_not, 0, 0, stage.hidden.raw);
     if (!stage.ordinary && !stage.legacy.cmdline)
@@ -139,6 +143,7 @@ static enum dam_stop take_over(void)
     memcpy(config->choices, stage.options.choices, sizeof(config->choices));
     memcpy(config->windows, stage.options.windows, sizeof(config->windows));
     find_rsdp(config);
+    config->low_pool = stage_take_low(config->rsdp);
     config->hide = stage_prepare_hiding(config->rsdp);
     struct dam_takeover *t;
     if (dam_takeover_new(config, &t) != DAM_OK)
@@ -164,6 +169,7 @@ static enum dam_stop work(void)
     if (stage.options.off)
         return DAM_STOP_OPTION_OFF;
     stop = stage_check_cpu();
+    stage_find_low();
     if (!stop)
         stop = stage_fill_regions();
     if (!stop)

@@ -60,6 +60,9 @@ struct stage {
     uint32_t elf_size; // bytes of the old ELF core headers
     // What was made.
     struct dam_arena pool;
+    struct dam_range low_found; // what a pool below 4 GiB may be made of, mapped writable; empty: nothing
+    struct dam_arena low_pool;  // size 0: none
+    dam_err low_missing;        // why there is none although it is needed
     struct stage_legacy legacy;
     struct stage_hidden hidden;
     struct paging paging;
@@ -99,11 +102,21 @@ void stage_read_cmdline(void);
 enum dam_stop stage_read_elfcore(void);
 enum dam_stop stage_set_aside(void);
 enum dam_stop stage_fill_regions(void);
+// What the loader is known to have put into memory, as ranges that may be empty; the number of them.
+#define STAGE_PLACED 5u
+size_t stage_placed(struct dam_range out[STAGE_PLACED]);
 
 // machine.c: our own page tables, and the operations of the engine on bare metal.
 enum dam_stop stage_check_cpu(void);
 enum dam_stop stage_own_tables(void);
 void stage_bootstrap_ops(void);
+
+// low.c: a second pool below 4 GiB, where the pool lies above and a unit of AMD's needs one.
+// Looks for the memory, before the CPU tables and the regions are made.
+void stage_find_low(void);
+// Takes it if the firmware lists such a unit, and reserves it in bp_note; NULL: none. rsdp: DAM_MAX_RSDP
+// candidates.
+struct dam_arena *stage_take_low(const dam_pa *rsdp);
 
 // report.c: writes the note into legacy.note; sets note_size. full: with what the engine knows.
 void stage_report(bool full);

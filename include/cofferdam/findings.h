@@ -138,7 +138,10 @@ enum dam_severity {
     X(DAM_F_UNIT_BASE, 136, DAM_ERROR, "DRHD with an impossible register base, ignored (address)")           \
     X(DAM_F_UNIT_LEFT, 137, DAM_ERROR, "unit could not be planned, left alone (raw: stop code)")             \
     /* 138-149: ATS, units, segments */                                                                      \
-    /* 150-169: the stage */
+    /* 150-169: the stage */                                                                                 \
+    X(DAM_F_LOW_POOL, 150, DAM_INFO, "pages below 4 GiB were taken for device tables (address, raw: bytes)") \
+    X(DAM_F_LOW_POOL_MISSING, 151, DAM_WARN,                                                                 \
+      "no pages below 4 GiB for device tables, and the pool lies above (raw: reason)")
 
 enum dam_finding_code {
 #define DAM_X(name, value, severity, text) name = value,
