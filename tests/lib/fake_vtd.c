@@ -86,6 +86,7 @@ void fake_vtd_settle(struct fake_vtd *fake)
     bool needed = false;
     for (unsigned i = 0; i < fake->units; i++)
         needed |= !(fake->unit[i].ecap & 1);
+    needed |= fake->device && !fake->device->snoops(fake->device->ctx);
     for (unsigned i = 0; needed && i < fake->regions; i++) {
         struct fake_region *region = &fake->region[i];
         if (!region->device)
@@ -136,12 +137,24 @@ static dam_err op_mmio_read(void *ctx, dam_pa pa, unsigned width, uint64_t *valu
         return DAM_E_IO;
     if (fake_config_read(fake, pa.v, width, value))
         return DAM_OK;
+    if (fake->device && fake->device->read(fake->device->ctx, pa.v, width, value))
+        return DAM_OK;
     int unit = unit_at(fake, pa.v);
     if (unit < 0 || fake->unit[unit].absent) {
         *value = width == 8 ? ~0ull : 0xFFFFFFFFull;
         return DAM_OK;
     }
     return fake_unit_read(fake, (unsigned)unit, (uint16_t)(pa.v - fake->unit[unit].base), width, value);
+}
+
+void fake_note_write(struct fake_vtd *fake, unsigned unit, uint16_t offset, unsigned width, uint64_t value)
+{
+    if (fake->write_count < FAKE_MAX_WRITES)
+        fake->writes[fake->write_count] = (struct fake_write){
+            .unit = (uint8_t)unit, .width = (uint8_t)width, .offset = offset, .value = value};
+    fake->write_count++;
+    if (fake->unfenced)
+        fake_violation(fake, "write to register %#x with cache flushes not yet ordered", offset);
 }
 
 static dam_err op_mmio_write(void *ctx, dam_pa pa, unsigned width, uint64_t value)
@@ -151,18 +164,15 @@ static dam_err op_mmio_write(void *ctx, dam_pa pa, unsigned width, uint64_t valu
         return DAM_E_IO;
     if (fake_config_write(fake, pa.v, width, value))
         return DAM_OK;
+    if (fake->device && fake->device->write(fake->device->ctx, pa.v, width, value))
+        return DAM_OK;
     int unit = unit_at(fake, pa.v);
     if (unit < 0 || fake->unit[unit].absent) {
         fake_violation(fake, "write to %#llx, where no unit is", (unsigned long long)pa.v);
         return DAM_OK;
     }
     uint16_t offset = (uint16_t)(pa.v - fake->unit[unit].base);
-    if (fake->write_count < FAKE_MAX_WRITES)
-        fake->writes[fake->write_count] = (struct fake_write){
-            .unit = (uint8_t)unit, .width = (uint8_t)width, .offset = offset, .value = value};
-    fake->write_count++;
-    if (fake->unfenced)
-        fake_violation(fake, "write to register %#x with cache flushes not yet ordered", offset);
+    fake_note_write(fake, (unsigned)unit, offset, width, value);
     dam_err err = fake_unit_write(fake, (unsigned)unit, offset, width, value);
     if (fake->after_write)
         fake->after_write(fake, (unsigned)unit, offset, value);
@@ -198,6 +208,8 @@ static uint64_t op_clock(void *ctx)
 {
     struct fake_vtd *fake = ctx;
     fake->now_us += fake->step_us;
+    if (fake->device)
+        fake->device->tick(fake->device->ctx);
     return fake->now_us;
 }
 
@@ -233,6 +245,8 @@ void fake_vtd_free(struct fake_vtd *fake)
         free(fake->unit[i].irtes);
         free(fake->unit[i].irte_cached);
     }
+    if (fake->device)
+        fake->device->free(fake->device->ctx);
     free(fake);
 }
 

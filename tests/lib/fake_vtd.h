@@ -173,8 +173,20 @@ struct fake_ecam {
     uint16_t segment;
 };
 
+// IOMMUs of another kind on the same machine: fake_amdvi.h.
+struct fake_device {
+    void *ctx;
+    // A register; false: the address is none of its.
+    bool (*read)(void *ctx, uint64_t pa, unsigned width, uint64_t *value);
+    bool (*write)(void *ctx, uint64_t pa, unsigned width, uint64_t value);
+    void (*tick)(void *ctx);   // the clock was looked at
+    bool (*snoops)(void *ctx); // whether walks of all its units see what the CPU's caches hold
+    void (*free)(void *ctx);
+};
+
 struct fake_vtd {
     struct dam_ops ops; // hand &fake->ops to the engine
+    const struct fake_device *device;
     struct fake_unit unit[FAKE_MAX_UNITS];
     unsigned units;
     struct fake_region region[FAKE_MAX_REGIONS];
@@ -282,6 +294,10 @@ bool fake_config_read(struct fake_vtd *fake, uint64_t pa, unsigned width, uint64
 bool fake_config_write(struct fake_vtd *fake, uint64_t pa, unsigned width, uint64_t value);
 struct fake_pci *fake_config_function(struct fake_vtd *fake, unsigned segment, unsigned rid);
 void fake_ats_config_write(struct fake_vtd *fake, struct fake_pci *f, unsigned reg, uint32_t value);
+// A write of a register: written down, and the rules of the CPU's side are checked.
+void fake_note_write(struct fake_vtd *fake, unsigned unit, uint16_t offset, unsigned width, uint64_t value);
+// A device forgets what it has of one PASID, or without one.
+void fake_ats_forget(struct fake_pci *f, unsigned pasid);
 // Obeys a device-TLB descriptor; false: it is not valid.
 bool fake_device_tlb(struct fake_vtd *fake, unsigned unit, const uint64_t *d);
 bool fake_device_tlb_pasid(struct fake_vtd *fake, unsigned unit, const uint64_t *d);

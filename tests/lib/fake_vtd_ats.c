@@ -61,7 +61,7 @@ static void forget_all(struct fake_pci *f)
     memset(f->atc, 0, sizeof(f->atc));
 }
 
-static void forget(struct fake_pci *f, unsigned pasid)
+void fake_ats_forget(struct fake_pci *f, unsigned pasid)
 {
     for (unsigned i = 0; i < FAKE_ATC; i++)
         if (f->atc[i].pasid == pasid)
@@ -172,7 +172,7 @@ bool fake_device_tlb(struct fake_vtd *fake, unsigned number, const uint64_t *d)
         confirming(fake, unit, d[0] >> 32 & 0xFFFF, (d[1] & 1) && d[1] >> 12 == 0x7FFFFFFFFFFFFull);
     if (f) {
         f->invalidations++;
-        forget(f, NAIVE_NO_PASID);
+        fake_ats_forget(f, NAIVE_NO_PASID);
     }
     return true;
 }
@@ -189,7 +189,7 @@ bool fake_device_tlb_pasid(struct fake_vtd *fake, unsigned number, const uint64_
     if (!(f->config[FAKE_PASID / 4 + 1] >> 16 & 1))
         fake_violation(fake, "invalidation with a PASID sent to a function that has none");
     f->invalidations_pasid++;
-    forget(f, d[0] >> 32 & 0xFFFFF);
+    fake_ats_forget(f, d[0] >> 32 & 0xFFFFF);
     return true;
 }
 

@@ -49,15 +49,90 @@ static uint8_t *grow(struct firmware *fw, uint32_t bytes)
     return at;
 }
 
-void firmware_begin(struct firmware *fw, void *host, uint64_t pa, size_t size, unsigned haw, uint8_t flags)
+static uint8_t *begin(struct firmware *fw, void *host, uint64_t pa, size_t size, const char *signature)
 {
-    *fw = (struct firmware){.host = host, .pa = pa, .size = size, .dmar = (uint8_t *)host + DMAR_AT};
+    *fw = (struct firmware){
+        .host = host, .pa = pa, .size = size, .dmar = (uint8_t *)host + DMAR_AT, .signature = signature};
     if (size < DMAR_AT + 48)
         abort();
     memset(host, 0, DMAR_AT);
-    uint8_t *table = grow(fw, 48);
+    return grow(fw, 48);
+}
+
+void firmware_begin(struct firmware *fw, void *host, uint64_t pa, size_t size, unsigned haw, uint8_t flags)
+{
+    uint8_t *table = begin(fw, host, pa, size, "DMAR");
     table[36] = (uint8_t)(haw - 1);
     table[37] = flags;
+}
+
+void firmware_ivrs(struct firmware *fw, void *host, uint64_t pa, size_t size, unsigned pa_bits)
+{
+    uint8_t *table = begin(fw, host, pa, size, "IVRS");
+    put(table + 36, 1 | pa_bits << 8 | 0x40 << 15, 4); // EFRSup, physical and virtual size
+}
+
+void firmware_ivhd(struct firmware *fw, uint8_t type, uint8_t flags, uint16_t devid, uint16_t segment,
+                   uint64_t base, uint64_t efr)
+{
+    const uint16_t length = type == 0x10 ? 24 : 40;
+    fw->structure = fw->length;
+    uint8_t *s = grow(fw, length);
+    s[0] = type;
+    s[1] = flags;
+    put(s + 2, length, 2);
+    put(s + 4, devid, 2);
+    put(s + 6, 0x40, 2); // capability
+    put(s + 8, base, 8);
+    put(s + 16, segment, 2);
+    if (type != 0x10)
+        put(s + 24, efr, 8);
+}
+
+// Adds bytes to the last block.
+static uint8_t *entry(struct firmware *fw, uint32_t bytes)
+{
+    uint8_t *at = grow(fw, bytes);
+    put(fw->dmar + fw->structure + 2, fw->length - fw->structure, 2);
+    return at;
+}
+
+void firmware_ivhd_entry(struct firmware *fw, uint8_t type, uint16_t devid, uint8_t setting)
+{
+    uint8_t *e = entry(fw, 4);
+    e[0] = type;
+    put(e + 1, devid, 2);
+    e[3] = setting;
+}
+
+void firmware_ivhd_alias(struct firmware *fw, uint8_t type, uint16_t devid, uint16_t alias)
+{
+    uint8_t *e = entry(fw, 8);
+    e[0] = type;
+    put(e + 1, devid, 2);
+    put(e + 5, alias, 2);
+}
+
+void firmware_ivhd_special(struct firmware *fw, uint8_t handle, uint16_t devid, uint8_t variety)
+{
+    uint8_t *e = entry(fw, 8);
+    e[0] = 0x48;
+    e[4] = handle;
+    put(e + 5, devid, 2);
+    e[7] = variety;
+}
+
+void firmware_ivmd(struct firmware *fw, uint8_t type, uint8_t flags, uint16_t first, uint16_t last,
+                   uint64_t start, uint64_t length)
+{
+    uint8_t *s = grow(fw, 32);
+    s[0] = type;
+    s[1] = flags;
+    put(s + 2, 32, 2);
+    put(s + 4, first, 2);
+    put(s + 6, last, 2);
+    put(s + 16, start, 8);
+    put(s + 24, length, 8);
 }
 
 void firmware_drhd(struct firmware *fw, uint8_t flags, uint16_t segment, uint64_t base)
@@ -101,7 +176,7 @@ void firmware_ecam(struct firmware *fw, uint64_t base, uint16_t segment)
     fw->window[fw->windows++].segment = segment;
 }
 
-// Behind the DMAR table; returns its offset.
+// Behind the DMAR or IVRS table; returns its offset.
 static uint32_t write_mcfg(struct firmware *fw)
 {
     uint32_t at = (DMAR_AT + fw->length + 15) & ~15u, length = HEADER + 8 + 16 * fw->windows;
@@ -127,7 +202,7 @@ void firmware_checksum(struct firmware *fw)
 
 uint64_t firmware_end(struct firmware *fw)
 {
-    header(fw->dmar, "DMAR", fw->length, 1);
+    header(fw->dmar, fw->signature, fw->length, fw->signature[0] == 'I' ? 2 : 1);
     firmware_checksum(fw);
 
     uint8_t *xsdt = fw->host + XSDT_AT;

@@ -16,7 +16,7 @@ static struct {
 } memory;
 static uint8_t old_before[OLD_SIZE], note[DAM_NOTE_MAX_SIZE];
 
-void machine_setup(struct machine *m, unsigned units)
+static void setup(struct machine *m)
 {
     *m = (struct machine){.fake = fake_vtd_new()};
     memset(&memory, 0, sizeof(memory));
@@ -28,13 +28,6 @@ void machine_setup(struct machine *m, unsigned units)
     fake_vtd_memory(m->fake, M_OLD_START, m->old, OLD_SIZE);
     fake_vtd_memory(m->fake, M_CRASH_START, m->crash_memory, CRASH_SIZE);
     fake_vtd_memory(m->fake, M_FIRMWARE, m->firmware_memory, FIRMWARE_SIZE);
-    firmware_begin(&m->firmware, m->firmware_memory, M_FIRMWARE, FIRMWARE_SIZE, M_HAW, 1);
-    uint64_t share = (M_TABLES_END - M_OLD_START) / (units ? units : 1) / 4096 * 4096;
-    for (unsigned i = 0; i < units; i++) {
-        fake_vtd_unit(m->fake, M_UNIT(i));
-        firmware_drhd(&m->firmware, i + 1 == units, 0, M_UNIT(i));
-        old_kernel_begin(&m->k[i], m->old + i * share, M_OLD_START + i * share, share);
-    }
     dam_ranges_init(&m->old_ram, m->old_storage, 8);
     dam_ranges_init(&m->keep_out, m->keep_storage, 8);
     if (dam_ranges_add(&m->old_ram, M_OLD_START, M_OLD_END) ||
@@ -51,6 +44,46 @@ void machine_setup(struct machine *m, unsigned units)
         .max_wait_us = 1000,
     };
     m->note = note;
+}
+
+// Bytes of the area for tables that each unit has.
+static uint64_t share(unsigned units)
+{
+    return (M_TABLES_END - M_OLD_START) / (units ? units : 1) / 4096 * 4096;
+}
+
+void machine_setup(struct machine *m, unsigned units)
+{
+    setup(m);
+    firmware_begin(&m->firmware, m->firmware_memory, M_FIRMWARE, FIRMWARE_SIZE, M_HAW, 1);
+    for (unsigned i = 0; i < units; i++) {
+        const uint64_t size = share(units), at = i * size;
+        fake_vtd_unit(m->fake, M_UNIT(i));
+        firmware_drhd(&m->firmware, i + 1 == units, 0, M_UNIT(i));
+        old_kernel_begin(&m->k[i], m->old + at, M_OLD_START + at, size);
+    }
+}
+
+void machine_setup_amd(struct machine *m, unsigned units)
+{
+    setup(m);
+    m->amd = fake_amdvi_new(m->fake);
+    firmware_ivrs(&m->firmware, m->firmware_memory, M_FIRMWARE, FIRMWARE_SIZE, M_HAW);
+    for (unsigned i = 0; i < units; i++) {
+        const uint64_t size = share(units), at = i * size;
+        struct fake_amd_unit *unit = fake_amdvi_unit(m->amd, M_AMD(i));
+        struct fake_pci *f = fake_vtd_pci(m->fake, 0, M_AMD_ID(i) >> 3, M_AMD_ID(i) & 7, 0);
+        unit->haw = M_HAW;
+        f->config[0] = 0x14511022;
+        f->config[1] = 0x00100000; // capabilities
+        f->config[2] = 0x08060000;
+        f->config[0x34 / 4] = 0x40;
+        f->config[0x40 / 4] = 0x0F | 3u << 16 | 1u << 24 | 1u << 27; // IotlbSup, EFRSup
+        f->config[0x44 / 4] = (uint32_t)M_AMD(i) | 1;
+        firmware_ivhd(&m->firmware, 0x11, 0, (uint16_t)M_AMD_ID(i), 0, M_AMD(i), unit->efr);
+        firmware_ivhd_entry(&m->firmware, i + 1 == units ? 1 : 2, (uint16_t)(0x18 + i), 0);
+        old_amd_begin(&m->k[i], m->old + at, M_OLD_START + at, size, M_AMD_ENTRIES);
+    }
 }
 
 void machine_scalable(struct machine *m, unsigned unit)
@@ -81,6 +114,10 @@ bool machine_start(struct machine *m)
     for (unsigned i = 0; i < m->fake->units; i++)
         if (!m->fake->unit[i].gsts)
             run_unit(m, i);
+    for (unsigned i = 0; m->amd && i < m->amd->units; i++)
+        if (!m->amd->unit[i].control)
+            fake_amdvi_run(&m->amd->unit[i], m->k[i].root | (M_AMD_ENTRIES / 128 - 1),
+                           M_AMD_BUFFERS + 0x4000 * i, M_AMD_BUFFERS + 0x4000 * i + 0x2000);
     memcpy(m->old_before, m->old, OLD_SIZE);
     fake_vtd_settle(m->fake);
     return dam_takeover_new(&m->config, &m->t) == DAM_OK;

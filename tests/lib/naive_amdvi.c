@@ -205,6 +205,16 @@ static struct naive_amd_result by_entry(const struct naive_amdvi *hw, const uint
     return naive_amdvi_host(hw, address_of(hw, dte[0]), mode, iova, write);
 }
 
+struct naive_amd_result naive_amdvi_by_entry(const struct naive_amdvi *hw, const uint64_t dte[4],
+                                             unsigned pasid, uint64_t iova, bool write)
+{
+    if (!(dte[0] & 1))
+        return found(iova, true, false); // all else in the entry is ignored
+    struct naive_amd_result r = by_entry(hw, dte, pasid, iova, write);
+    r.silent = dte[1] >> 34 & 1; // SA
+    return r;
+}
+
 struct naive_amd_result naive_amdvi_translate(const struct naive_amdvi *hw, unsigned devid, unsigned pasid,
                                               uint64_t iova, bool write)
 {
@@ -214,9 +224,5 @@ struct naive_amd_result naive_amdvi_translate(const struct naive_amdvi *hw, unsi
     for (unsigned i = 0; i < 4; i++)
         if (!hw->read64(hw->ctx, hw->device_table + devid * 32ull + i * 8, &dte[i]))
             return fault(NAIVE_AMD_TABLE_ACCESS);
-    if (!(dte[0] & 1))
-        return found(iova, true, false); // all else in the entry is ignored
-    struct naive_amd_result r = by_entry(hw, dte, pasid, iova, write);
-    r.silent = dte[1] >> 34 & 1; // SA
-    return r;
+    return naive_amdvi_by_entry(hw, dte, pasid, iova, write);
 }

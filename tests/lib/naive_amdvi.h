@@ -20,6 +20,9 @@ enum naive_amd_reason {
     NAIVE_AMD_SKIPPED,  // address bits of levels left out are not 0
     NAIVE_AMD_RIGHTS,
     NAIVE_AMD_PASID, // a PASID without guest translation, or beyond the GCR3 table
+    // Of the register model alone.
+    NAIVE_AMD_INTERRUPT,  // a write to FEEx_xxxx, which is an interrupt and no DMA
+    NAIVE_AMD_TRANSLATED, // a translated request, or one for a translation, that the entry does not allow
 };
 
 struct naive_amdvi {
@@ -49,6 +52,9 @@ struct naive_amd_result {
 // The whole way of a request.
 struct naive_amd_result naive_amdvi_translate(const struct naive_amdvi *hw, unsigned devid, unsigned pasid,
                                               uint64_t iova, bool write);
+// The same for a device table entry at hand.
+struct naive_amd_result naive_amdvi_by_entry(const struct naive_amdvi *hw, const uint64_t dte[4],
+                                             unsigned pasid, uint64_t iova, bool write);
 // Host tables alone: mode is the number of levels, 1 to 6.
 struct naive_amd_result naive_amdvi_host(const struct naive_amdvi *hw, uint64_t root, unsigned mode,
                                          uint64_t iova, bool write);
