@@ -141,7 +141,15 @@ enum dam_severity {
     /* 150-169: the stage */                                                                                 \
     X(DAM_F_LOW_POOL, 150, DAM_INFO, "pages below 4 GiB were taken for device tables (address, raw: bytes)") \
     X(DAM_F_LOW_POOL_MISSING, 151, DAM_WARN,                                                                 \
-      "no pages below 4 GiB for device tables, and the pool lies above (raw: reason)")
+      "no pages below 4 GiB for device tables, and the pool lies above (raw: reason)")                       \
+    /* 170-209: AMD-Vi */                                                                                    \
+    X(DAM_F_DTE_RESERVED, 170, DAM_ERROR, "device table entry with reserved bits set: quarantined")          \
+    X(DAM_F_DTE_TYPE, 171, DAM_ERROR, "device table entry of an unsupported type: quarantined")              \
+    X(DAM_F_DTE_WIDTH, 172, DAM_ERROR,                                                                       \
+      "device table entry with an unsupported number of levels: quarantined")                                \
+    X(DAM_F_DTE_POINTER, 173, DAM_ERROR, "device table entry that leads outside known memory: quarantined")  \
+    X(DAM_F_DEVTAB_POINTER, 174, DAM_ERROR,                                                                  \
+      "device table outside known memory (address, raw: its base register)")
 
 enum dam_finding_code {
 #define DAM_X(name, value, severity, text) name = value,
