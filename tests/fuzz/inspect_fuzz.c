@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inspect/model.h"
+#include "inspect/kind.h"
 #include "lib/old_dump.h"
 
 #define BASE  0x100000ull
@@ -122,9 +122,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < PAGES; i++)
         dump.gone[i] = i > 0 && (data[2 + i / 8] >> i % 8 & 1) && (data[0] & 4);
     fill(data + 6, size - 6);
-    const char *roots[] = {data[0] & 1 ? "0x100000,scalable" : "0x100000,legacy", "0x101000"};
+    const struct inspect_given roots[] = {
+        {&inspect_vtd, data[0] & 1 ? "0x100000,scalable" : "0x100000,legacy"}, {&inspect_vtd, "0x101000"}};
     const struct inspect_options options = {
-        .path = "fuzz", .vtd_roots = roots, .vtd_root_count = data[0] & 2 ? 2 : 1, .ignore_kernel = true};
+        .path = "fuzz", .given = roots, .given_count = data[0] & 2 ? 2 : 1, .ignore_kernel = true};
     struct tool_error error;
     struct memory *memory = old_dump_open(&dump);
     must(memory != NULL && inspect_open_memory(memory, &options, &in, &error) == TOOL_OK);

@@ -62,7 +62,7 @@ def test_units(folder):
                          mode="legacy", root=hex(m.root), root_read=True, rtaddr=hex(m.root), requesters=3,
                          host_address_width=52)], unit
     text = inspect(OK, *m.head, "units")
-    assert re.search(rf"^unit 0 +unknown +0000 +legacy +{m.root:x} +3  the command line$", text, re.M), text
+    assert re.search(rf"^unit 0 +unknown +0000 +VT-d +legacy +{m.root:x} +3  the command line$", text, re.M), text
     # The mode in the register's bits, or in words.
     for given in (f"{m.root | 0x400:#x}", f"{m.root},scalable"):
         assert ask(FINDINGS, m.path, "--vtd-root", given, "units")["units"][0]["mode"] == "scalable"

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "inspect/model.h"
+#include "inspect/kind.h"
 #include "lib/old_dump.h"
 #include "lib/old_kernel.h"
 #include "unit/tool_fixture.h"
@@ -75,7 +75,8 @@ static enum tool_status open_with(struct inspect_options options)
 
 static void open_root(const char *text)
 {
-    const struct inspect_options options = {.vtd_roots = &text, .vtd_root_count = 1, .ignore_kernel = true};
+    const struct inspect_given given = {&inspect_vtd, text};
+    const struct inspect_options options = {.given = &given, .given_count = 1, .ignore_kernel = true};
     enum tool_status status = open_with(options);
     if (status != TOOL_OK)
         fail_msg("%s", error.text);
@@ -138,7 +139,7 @@ static void units_of_the_note(void **state)
     const struct inspect_unit *u = in.units;
     assert_int_equal(u[0].origin, ORIGIN_NOTE);
     assert_string_equal(u[0].mode, "legacy");
-    assert_string_equal(u[0].kind, "VT-d");
+    assert_string_equal(u[0].kind->name, "VT-d");
     assert_string_equal(u[0].name, "unit 0");
     assert_true(u[0].readable && u[0].translating && u[0].has_registers);
     assert_int_equal(u[0].host_address_width, 39);
@@ -175,7 +176,8 @@ static void roots_of_the_command_line(void **state)
                                       "99999999999999999999999"};
     begin(false);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        const struct inspect_options options = {.vtd_roots = &bad[i], .vtd_root_count = 1};
+        const struct inspect_given given = {&inspect_vtd, bad[i]};
+        const struct inspect_options options = {.given = &given, .given_count = 1};
         if (open_with(options) != TOOL_USAGE)
             fail_msg("\"%s\" is taken", bad[i]);
         inspect_close(&in);
@@ -195,8 +197,8 @@ static void roots_of_the_command_line(void **state)
     // Beside a note; the same root again is no other unit.
     struct dam_note_unit unit = unit_of(k.root);
     put_note(&unit, 1, DAM_STOP_NONE);
-    const char *roots[] = {"0x100000", "0x101000"};
-    const struct inspect_options both = {.vtd_roots = roots, .vtd_root_count = 2, .ignore_kernel = true};
+    const struct inspect_given roots[] = {{&inspect_vtd, "0x100000"}, {&inspect_vtd, "0x101000"}};
+    const struct inspect_options both = {.given = roots, .given_count = 2, .ignore_kernel = true};
     assert_int_equal(open_with(both), TOOL_OK);
     assert_int_equal(in.unit_count, 2);
     assert_int_equal(in.units[1].root.v, 0x101000);

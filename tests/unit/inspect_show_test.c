@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "inspect/show.h"
-#include "inspect/vtd_words.h"
+#include "inspect/vtd.h"
 
 static void addresses(void **state)
 {

@@ -92,17 +92,16 @@ static void test_units(void **state)
         assert_true(units[0].known);
         assert_int_equal(units[0].cap, 0xD2008C222F0606);
         assert_int_equal(units[0].ecap, 0x880000F00F4A);
-        assert_int_equal(units[0].gcmd, 0x86000000);
+        assert_int_equal(units[0].registers.vtd.gsts, 0x86000000);
         assert_int_equal(units[0].segment, 0);
         assert_true(units[0].has_root);
-        assert_int_equal(units[0].root.v, l.root[0]);
-        assert_int_equal(units[0].scalable, i / 2);
+        assert_int_equal(units[0].registers.vtd.rtaddr, l.root[0] | (i / 2 ? 1 << 10 : 0));
         assert_string_equal(units[0].name, "dmar0");
         assert_int_equal(units[1].register_base, 0xFED91000);
         assert_int_equal(units[1].segment, 1);
-        assert_int_equal(units[1].gcmd, 0);
+        assert_int_equal(units[1].registers.vtd.gsts, 0);
         assert_false(units[1].has_root);
-        assert_false(units[1].scalable); // it has no such mode
+        assert_int_equal(units[1].registers.vtd.rtaddr, 0); // it has no such mode
         assert_string_equal(units[1].name, "dmar1");
     }
 }

@@ -7,23 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect/kind.h"
 #include "inspect/overview.h"
 #include "inspect/progress.h"
 #include "inspect/text.h"
 #include "inspect/verbs.h"
 
 #define OPTIONS                                                                                              \
-    "  -j, --json            as JSON (docs/inspect-json.md)\n"                                               \
-    "      --vtd-root ADDR[,legacy|scalable]\n"                                                              \
-    "                        a root table of a VT-d unit; may be given several times\n"                      \
     "      --map START-END=OFFSET\n"                                                                         \
     "                        the dump is a raw image: physical [START, END) lies at OFFSET of it; may be\n"  \
     "                        given several times\n"                                                          \
     "      --no-note         do not believe Cofferdam's note in the dump\n"                                  \
     "      --no-kernel       do not look at the dead kernel's own structures\n"                              \
-    "      --scan            look for root tables although some are known\n"                                 \
+    "      --scan            look for tables although some are known\n"                                      \
     "      --color WHEN      auto, always or never\n"                                                        \
     "  -h, --help            this text; \"inspect VERB --help\": that of a verb\n"
+
+static void print_options(void)
+{
+    printf("  -j, --json            as JSON (docs/inspect-json.md)\n");
+    for (size_t i = 0; i < INSPECT_KINDS; i++)
+        printf("%s", inspect_kinds[i]->option_help);
+    printf(OPTIONS);
+}
 
 static const struct verb *find_verb(const char *name)
 {
@@ -36,17 +42,19 @@ static const struct verb *find_verb(const char *name)
 static int help(const struct tool_command *self, const struct verb *verb)
 {
     if (verb != NULL) {
-        printf("Usage: cofferdam inspect DUMP %s%s%s [OPTIONS]\n%s.\n\n%s%s" OPTIONS, verb->name,
+        printf("Usage: cofferdam inspect DUMP %s%s%s [OPTIONS]\n%s.\n\n%s%s", verb->name,
                verb->arguments[0] != '\0' ? " " : "", verb->arguments, verb->summary,
                verb->help != NULL ? verb->help : "", verb->help != NULL ? "\n" : "");
+        print_options();
     } else {
         printf("Usage: cofferdam inspect %s\n%s.\n\nVerbs; without one, units and devices are shown:\n",
                self->arguments, self->summary);
         for (size_t i = 0; inspect_verbs[i] != NULL; i++)
             printf("  %-10s %s\n", inspect_verbs[i]->name, inspect_verbs[i]->summary);
-        printf("\n%s\nExit status: 0 nothing odd, 1 findings or differences, 2 wrong usage, 3 bad input, "
-               "4 incomplete: the\ndump lacks pages, 5 output or memory, 130 or 143 interrupted.\n",
-               self->help);
+        putchar('\n');
+        print_options();
+        printf("\nExit status: 0 nothing odd, 1 findings or differences, 2 wrong usage, 3 bad input, "
+               "4 incomplete: the\ndump lacks pages, 5 output or memory, 130 or 143 interrupted.\n");
     }
     return cli_finish(self, TOOL_OK) == TOOL_OK ? INSPECT_OK : INSPECT_SYSTEM;
 }
@@ -128,10 +136,12 @@ static enum taken take_flag(struct words *w)
 static enum taken take_option(struct words *w)
 {
     const char *value;
-    if (with_value(w, "--vtd-root", &value)) {
+    for (size_t i = 0; i < INSPECT_KINDS; i++) {
+        if (!with_value(w, inspect_kinds[i]->option, &value))
+            continue;
         if (value == NULL)
             return WRONG;
-        w->source->vtd_roots[w->source->vtd_root_count++] = value;
+        w->source->given[w->source->given_count++] = (struct inspect_given){inspect_kinds[i], value};
         return TAKEN;
     }
     if (with_value(w, "--map", &value))
@@ -212,14 +222,14 @@ static const struct verb *first_verb(int argc, char **argv)
 
 static bool make_source(struct verb_source *source, int argc)
 {
-    source->vtd_roots = calloc((size_t)argc, sizeof *source->vtd_roots);
+    source->given = calloc((size_t)argc, sizeof *source->given);
     source->extents = calloc((size_t)argc, sizeof *source->extents);
-    return source->vtd_roots != NULL && source->extents != NULL;
+    return source->given != NULL && source->extents != NULL;
 }
 
 static void free_source(struct verb_source *source)
 {
-    free(source->vtd_roots);
+    free(source->given);
     free(source->extents);
 }
 
@@ -258,6 +268,6 @@ const struct tool_command command_inspect = {
     .name = "inspect",
     .arguments = "DUMP [VERB [ARGUMENTS]] [OPTIONS]",
     .summary = "Tell which device could touch which memory, from a dump",
-    .help = OPTIONS,
+    .help = OPTIONS, // and those of the kinds: help()
     .run = run,
 };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "inspect/kind.h"
 #include "inspect/progress.h"
 #include "inspect/requester.h"
 #include "iommu/vtd/unit.h"
@@ -92,6 +93,8 @@ int debugfs_print(const struct verb_call *call, struct inspection *inspection,
 {
     char name[REQUESTER_TEXT];
     const char *problem = requester_problem(r);
+    if (!r->unit->kind->has_debugfs)
+        return verb_usage(call, "--debugfs: Linux has no such file for %s", r->unit->kind->name);
     if (problem != NULL || r->tree->stage == DAM_STAGE_PASSTHROUGH) {
         cli_error(call->self, TOOL_OK, "%s: %s: %s", inspection->path, requester_text(r, name),
                   problem != NULL ? problem : "pass-through: it has no tables");

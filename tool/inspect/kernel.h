@@ -5,6 +5,8 @@
 #ifndef TOOL_INSPECT_KERNEL_H
 #define TOOL_INSPECT_KERNEL_H
 
+#include <cofferdam/abi.h>
+
 #include "inspect/memory.h"
 
 struct kernel; // kernel.c
@@ -25,16 +27,16 @@ DAM_MUST_CHECK dam_err kernel_translate(const struct kernel *kernel, uint64_t va
 bool kernel_member(const struct kernel *kernel, const char *structure, const char *member, uint32_t *offset,
                    uint32_t *size);
 
-// One VT-d unit of dmar_drhd_units.
+// One IOMMU unit that its driver knew.
 struct kernel_unit {
+    enum dam_iommu_kind kind;
     uint64_t register_base;
     bool known; // what the driver knew of it could be read; else only register_base and segment are valid
-    uint64_t cap, ecap;
-    uint32_t gcmd; // as the kernel last wrote it
+    uint64_t cap, ecap; // capability registers, as struct dam_note_unit has them
+    // As far as the driver keeps them: where its tables are, and whether translation is on.
+    union dam_unit_registers registers;
     uint16_t segment;
-    bool has_root; // root: physical address of its root table
-    dam_pa root;
-    bool scalable; // the table mode it used
+    bool has_root; // it has tables
     char name[16]; // "dmar0"
 };
 // *out: an array of *count, which the caller frees, in any case. TOOL_BAD_INPUT: not all could be read; the

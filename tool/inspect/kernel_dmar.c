@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "inspect/kernel_parts.h"
+#include "inspect/vtd.h"
 #include "iommu/vtd/regs.h"
 
-#define MAX_UNITS 1024u
+#define MAX_DRHDS 1024u
 
 enum {
     DRHD_LIST,
@@ -52,22 +53,26 @@ static uint64_t get(struct reader *r, unsigned field, uint64_t va)
 
 static void read_root(struct reader *r, uint64_t va, struct kernel_unit *u)
 {
-    dam_err err = kernel_translate(r->k, va, &u->root);
+    dam_pa root;
+    dam_err err = kernel_translate(r->k, va, &root);
     if (err)
         r->status = kernel_unreadable(r->k, &r->error, err, "a root table", va);
-    else if (u->root.v % DAM_PAGE_SIZE != 0)
+    else if (root.v % DAM_PAGE_SIZE != 0)
         r->status = tool_fail(&r->error, TOOL_BAD_INPUT, "a root table at 0x%llx cannot be: not a page",
-                              (unsigned long long)u->root.v);
+                              (unsigned long long)root.v);
     u->has_root = r->status == TOOL_OK;
+    if (u->has_root)
+        u->registers.vtd.rtaddr |= root.v & dam_bits_mask(VTD_RTADDR_RTA);
 }
 
 static void read_iommu(struct reader *r, uint64_t iommu, struct kernel_unit *u)
 {
     u->cap = get(r, IOMMU_CAP, iommu);
     u->ecap = get(r, IOMMU_ECAP, iommu);
-    u->gcmd = (uint32_t)get(r, IOMMU_GCMD, iommu);
+    u->registers.vtd.gsts = (uint32_t)get(r, IOMMU_GCMD, iommu);
     // The driver has one switch for all units (sm_supported() in iommu.h).
-    u->scalable = r->wants_scalable && dam_bits_get(u->ecap, VTD_ECAP_SMTS);
+    bool scalable = r->wants_scalable && dam_bits_get(u->ecap, VTD_ECAP_SMTS);
+    u->registers.vtd.rtaddr = dam_bits_put(scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY, VTD_RTADDR_TTM);
     if (!kernel_string(r->k, iommu + r->field[IOMMU_NAME].offset, u->name, sizeof u->name))
         u->name[0] = '\0';
     uint64_t root = get(r, IOMMU_ROOT, iommu);
@@ -90,14 +95,12 @@ static bool read_unit(struct reader *r, uint64_t drhd, struct kernel_unit *u)
     return true;
 }
 
-static enum tool_status begin(struct reader *r, uint64_t *head, struct tool_error *error)
+static enum tool_status begin(struct reader *r, struct tool_error *error)
 {
     uint64_t va, value;
     struct kernel_field number = {"int", "", 0, 4};
     memcpy(r->field, FIELD, sizeof r->field);
-    enum tool_status status = symbol_find(r->k, "dmar_drhd_units", head, error);
-    if (status == TOOL_OK)
-        status = fields_find(r->k, r->field, FIELDS, error);
+    enum tool_status status = fields_find(r->k, r->field, FIELDS, error);
     if (status != TOOL_OK || !kernel_symbol(r->k, "intel_iommu_sm", &va))
         return status; // a driver older than scalable mode has no such switch
     status = field_read(r->k, &number, va, &value, error);
@@ -105,32 +108,31 @@ static enum tool_status begin(struct reader *r, uint64_t *head, struct tool_erro
     return status;
 }
 
-enum tool_status kernel_units(const struct kernel *k, struct kernel_unit **out, size_t *count,
-                              struct tool_error *error)
+enum tool_status kernel_vtd_units(const struct kernel *k, struct kernel_array *units, bool *driver,
+                                  struct tool_error *error)
 {
     struct reader r = {.k = k};
-    struct kernel_array units = {0};
     struct kernel_list list;
     struct tool_error list_error;
     enum tool_status list_status;
     uint64_t head, node;
-    *out = NULL;
-    *count = 0;
-    enum tool_status status = begin(&r, &head, error);
+    *driver = kernel_symbol(k, "dmar_drhd_units", &head);
+    if (!*driver || list_is_empty(k, head)) // of a machine of another maker
+        return TOOL_OK;
+    enum tool_status status = begin(&r, error);
     if (status != TOOL_OK)
         return status;
-    list_begin(k, "the list dmar_drhd_units", head, MAX_UNITS, &list);
+    list_begin(k, "the list dmar_drhd_units", head, MAX_DRHDS, &list);
     while (list_next(&list, &node, &list_status, &list_error)) {
-        struct kernel_unit *u = array_add(&units, sizeof *u);
+        struct kernel_unit *u = array_add(units, sizeof *u);
         if (u == NULL) {
             list_status = tool_fail(&list_error, TOOL_SYSTEM, "out of memory");
             break;
         }
+        u->kind = DAM_IOMMU_VTD;
         if (!read_unit(&r, node - r.field[DRHD_LIST].offset, u))
-            units.count--;
+            units->count--;
         status = first_error(status, r.status, &r.error, error);
     }
-    *out = units.at;
-    *count = units.count;
     return first_error(status, list_status, &list_error, error);
 }

@@ -35,6 +35,12 @@ enum tool_status symbol_find(const struct kernel *k, const char *name, uint64_t 
     return TOOL_OK;
 }
 
+bool list_is_empty(const struct kernel *k, uint64_t head)
+{
+    uint8_t raw[8];
+    return kernel_read(k, head, raw, sizeof raw) == DAM_OK && get_le64(raw) == head;
+}
+
 void list_begin(const struct kernel *k, const char *what, uint64_t head, uint32_t limit,
                 struct kernel_list *list)
 {

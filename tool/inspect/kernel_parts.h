@@ -90,6 +90,8 @@ struct kernel_list {
     uint64_t mark; // a node passed earlier: met again, the list runs in a circle
     uint32_t steps, next_mark, limit;
 };
+// Whether the list at head is known to have no nodes.
+bool list_is_empty(const struct kernel *kernel, uint64_t head);
 // limit: nodes; at most 2^30.
 void list_begin(const struct kernel *kernel, const char *what, uint64_t head, uint32_t limit,
                 struct kernel_list *list);

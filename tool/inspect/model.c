@@ -127,8 +127,6 @@ static bool begin(struct inspection *in, struct memory *memory)
     own->audit_left = own->pages < UINT64_MAX / 4 ? 4 * own->pages : UINT64_MAX;
     dam_ranges_init(&own->keep_out, own->keep_storage,
                     sizeof own->keep_storage / sizeof own->keep_storage[0]);
-    pt_format_vtdfs(&own->formats[DAM_STAGE_FIRST]);
-    pt_format_vtdss(&own->formats[DAM_STAGE_SECOND]);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cofferdam/abi.h>
 #include <cofferdam/findings.h>
+#include <iommu/iommu.h>
 #include <pgtable/pt.h>
 
 #include "inspect/kernel.h"
@@ -17,25 +18,28 @@ enum inspect_origin {
     ORIGIN_NOTE,    // Cofferdam's note: registers, read at the crash
     ORIGIN_COMMAND, // the command line
     ORIGIN_KERNEL,  // the dead kernel's own structures
-    ORIGIN_GUESS,   // a scan for what looks like a root table
+    ORIGIN_GUESS,   // a scan for what looks like tables
 };
 
-#define INSPECT_MAX_PASID_ENTRY 8u // words of the longest entry
+struct unit_kind;
 
 struct inspect_unit {
     uint16_t index, segment;
     enum inspect_origin origin;
-    const char *kind;   // "VT-d"
-    const char *mode;   // "legacy", "scalable", "abort", or "unknown": of its tables
-    uint64_t base;      // registers; 0 when nobody tells
-    uint64_t rtaddr;    // as the register had it, or would have
-    bool has_registers; // cap, ecap and gsts are known; else they are assumed to allow everything
-    bool translating;   // translation was on
-    uint64_t cap, ecap, gsts;
+    const struct unit_kind *kind; // kind.h
+    const char *mode;             // a word of its kind about its tables, or "unknown"
+    uint64_t base;                // registers; 0 when nobody tells
+    bool has_registers;           // cap and ecap are known; else they are assumed to allow everything
+    bool translating;             // translation was on
+    uint64_t cap, ecap;           // as the note has them: capability registers of its kind
+    // As they were, or would have been: those that say where its tables are, in any case.
+    union dam_unit_registers registers;
     uint8_t host_address_width; // bits
     char name[32];              // "dmar0", or "unit 0"
-    dam_pa root;                // of its root table
-    bool readable;              // the root table was read
+    dam_pa root;                // of its root table, or device table
+    uint64_t table_size;        // bytes of it
+    bool readable;              // its first page was read
+    uint16_t leader;            // of all units that use this table, the first one: its requesters are theirs
 };
 
 // One set of page tables, shared by all requesters that lead to it.
@@ -46,6 +50,7 @@ struct inspect_tree {
     struct pt_format format;
     struct pt_params params;
     dam_pa root;
+    bool r, w;                             // what the entries that lead here let through
     uint32_t requesters;                   // how many lead here
     const struct inspect_requester *first; // of these
     // After inspect_audit():
@@ -72,17 +77,17 @@ struct inspect_requester {
     uint16_t finding; // DAM_F_*, why its entry is broken; DAM_F_NONE
     bool unknown;     // a table on the way to its entry is not in the dump: one stands for all of them
     uint32_t span;    // unknown, or broken: how many functions or PASIDs it stands for; else 1
-    // Its context entry, or PASID-table entry: where it lies and what it says.
+    // The entry that translates for it (of VT-d a context or PASID-table entry): where it is, what it says.
     dam_pa address;
     unsigned words;
-    uint64_t raw[INSPECT_MAX_PASID_ENTRY];
-    // On the way there: the root entry, and in scalable mode the context and directory entries.
+    uint64_t raw[IOMMU_BINDING_WORDS];
+    // Entries on the way there.
     struct inspect_step {
-        const char *what; // "root entry", "context entry", "PASID directory entry"
+        const char *what; // "root entry"
         dam_pa address;
         unsigned words;
-        uint64_t raw[4];
-    } steps[3];
+        uint64_t raw[IOMMU_STEP_WORDS];
+    } steps[IOMMU_STEPS];
     unsigned step_count;
 };
 
@@ -126,14 +131,18 @@ struct inspection {
 struct inspect_options {
     const char *path;
     struct memory_options memory;
-    const char *const *vtd_roots; // "ADDR[,MODE]" of --vtd-root
-    size_t vtd_root_count;
+    // Where tables are, as the command line has it: by the option of a kind.
+    const struct inspect_given {
+        const struct unit_kind *kind;
+        const char *text;
+    } * given;
+    size_t given_count;
     bool scan; // look for roots although others are known
     bool ignore_note, ignore_kernel;
 };
 
-// Opens the dump, finds the units, reads root, context and PASID tables. TOOL_BAD_INPUT, TOOL_USAGE (a
-// --vtd-root that cannot be), TOOL_SYSTEM. Free with inspect_close() in any case.
+// Opens the dump, finds the units, reads all their tables above the page tables. TOOL_BAD_INPUT, TOOL_USAGE
+// (an address of tables that cannot be), TOOL_SYSTEM. Free with inspect_close() in any case.
 TOOL_MUST_CHECK enum tool_status inspect_open(const struct inspect_options *options, struct inspection *out,
                                               struct tool_error *error);
 // The same over memory that is open already; it becomes the inspection's.

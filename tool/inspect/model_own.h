@@ -4,12 +4,12 @@
 #define TOOL_INSPECT_MODEL_OWN_H
 
 #include "inspect/model.h"
-#include "iommu/vtd/lookup.h"
 
 #define MAX_UNITS      256u
 #define MAX_REQUESTERS (1u << 17)
 #define MAX_BINDINGS   (1u << 14) // of one function
 #define MAX_FINDINGS   4096u
+#define INSPECT_WIDEST 52u // bits of a host address, when nobody tells
 
 // Findings of one code about one thing are told a few times, then counted.
 struct inspect_fold {
@@ -37,7 +37,6 @@ struct inspect_own {
     uint64_t audit_left; // tables that all audits together may still read
     struct dam_range keep_storage[16];
     struct dam_ranges keep_out; // what no requester should have reached
-    struct pt_format formats[DAM_STAGE_SECOND + 1u];
     uint8_t host_address_width;
     struct inspect_fold fold;
     size_t unit_capacity, tree_capacity, requester_capacity, finding_capacity;
@@ -77,10 +76,8 @@ static inline bool inspect_matters(const struct pt_table *t, const struct pt_ent
 // Fills in the units, from the best source there is. TOOL_BAD_INPUT, TOOL_USAGE, TOOL_SYSTEM.
 TOOL_MUST_CHECK enum tool_status
 inspect_find_units(struct inspection *in, const struct inspect_options *options, struct tool_error *error);
-// What the engine wants to know of a unit.
-struct vtd_unit inspect_vtd_unit(const struct inspect_unit *unit);
 
-// ---- root, context and PASID tables (model_tables.c)
+// ---- tables above the page tables (model_tables.c)
 DAM_MUST_CHECK dam_err inspect_read_tables(struct inspection *in, struct inspect_unit *unit);
 // By segment, rid, PASID; and the first one of each tree.
 void inspect_sort_requesters(struct inspection *in);

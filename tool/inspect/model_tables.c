@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Root, context and PASID tables of a unit: its requesters, and the trees that they lead to.
+// The tables of a unit above the page tables: its requesters, and the trees that they lead to.
 #include <stdlib.h>
 #include <string.h>
 
-#include "inspect/model_own.h"
-#include "iommu/vtd/regs.h"
-
-#define FUNCTION_TABLES 1024u // directory pages and PASID tables of one function
+#include "inspect/kind.h"
 
 struct reader {
     struct inspection *in;
     struct inspect_unit *unit;
-    struct vtd_unit vtd;
     uint32_t function; // whose bindings come, + 1; 0: none yet
     uint32_t bindings; // of it, until now
     uint32_t *owner;   // by domain id: tree number + 1
@@ -23,12 +19,13 @@ struct reader {
 static bool same_params(const struct pt_params *a, const struct pt_params *b)
 {
     return a->levels == b->levels && a->haw == b->haw && a->large == b->large && a->snoop == b->snoop &&
-           a->transient == b->transient && a->canonical == b->canonical;
+           a->transient == b->transient && a->canonical == b->canonical && a->encrypt == b->encrypt;
 }
 
 static bool same_tree(const struct inspect_tree *a, const struct inspect_tree *b)
 {
-    return a->stage == b->stage && a->root.v == b->root.v && same_params(&a->params, &b->params);
+    return a->stage == b->stage && a->root.v == b->root.v && a->r == b->r && a->w == b->w &&
+           a->unit->kind == b->unit->kind && same_params(&a->params, &b->params);
 }
 
 static size_t hash_of(const struct inspect_tree *t)
@@ -74,10 +71,12 @@ static struct inspect_tree *tree_for(struct reader *r, const struct iommu_bindin
     struct inspect_tree wanted = {
         .unit = r->unit,
         .stage = identity ? DAM_STAGE_PASSTHROUGH : format,
-        .format = in->own->formats[format],
-        .params = vtd_tree_params(&r->vtd, r->unit->host_address_width, format, b->levels),
+        .params = r->unit->kind->params(r->unit, format, b->levels),
         .root = identity ? dam_pa_of(0) : b->root,
+        .r = b->r,
+        .w = b->w,
     };
+    r->unit->kind->format(format, &wanted.format);
     if (!grow_index(in))
         return NULL;
     uint32_t *place = place_of(in, &wanted);
@@ -115,7 +114,6 @@ static void report(struct reader *r, const struct iommu_hit *f, uint16_t code, u
 
 static void fill_in(struct inspect_requester *q, const struct reader *r, const struct iommu_hit *f)
 {
-    static const char *const names[IOMMU_STEPS] = {"root entry", "context entry", "PASID directory entry"};
     *q = (struct inspect_requester){
         .unit = r->unit,
         .rid = f->rid,
@@ -129,7 +127,7 @@ static void fill_in(struct inspect_requester *q, const struct reader *r, const s
     };
     for (unsigned i = 0; i < f->step_count; i++) {
         struct inspect_step *step = &q->steps[i];
-        step->what = names[i];
+        step->what = r->unit->kind->step_names[i];
         step->address = f->steps[i].address;
         step->words = f->steps[i].words;
         memcpy(step->raw, f->steps[i].raw, sizeof step->raw);
@@ -138,7 +136,7 @@ static void fill_in(struct inspect_requester *q, const struct reader *r, const s
         return;
     const struct iommu_binding *b = &f->binding;
     q->address = f->address;
-    q->words = b->scalable ? VTD_PASID_WORDS : sizeof(struct vtd_context_entry) / sizeof(uint64_t);
+    q->words = r->unit->kind->entry_words(f);
     memcpy(q->raw, b->raw, q->words * sizeof(uint64_t));
     q->did = b->did;
     q->stage = b->stage;
@@ -146,19 +144,19 @@ static void fill_in(struct inspect_requester *q, const struct reader *r, const s
     q->flags |= b->translated ? DAM_REQ_ATS : 0;
 }
 
-// Hardware tags what it caches with domain ids: all requesters of one id must have one table (6.2.1). What
-// comes from a first stage is tagged with the PASID as well.
+// Hardware tags what it caches with domain ids: all requesters of one id must have one table (VT-d 6.2.1).
+// What comes from a first stage is tagged with the PASID as well.
 static void check_did(struct reader *r, const struct iommu_hit *f, const struct inspect_tree *tree)
 {
     uint16_t did = f->binding.did;
-    if (r->unit->has_registers && did >= vtd_domain_ids(&r->vtd))
+    if (r->unit->has_registers && did >= r->unit->kind->domain_ids(r->unit))
         report(r, f, DAM_F_CTX_DID, f->address.v, did);
     if (r->owner == NULL || tree->stage != DAM_STAGE_SECOND)
         return;
-    uint32_t mine = tree->number + 1;
-    if (r->owner[did] && r->owner[did] != mine)
+    const struct inspect_tree *owner = r->owner[did] ? r->in->trees[r->owner[did] - 1] : tree;
+    if (owner->root.v != tree->root.v || owner->params.levels != tree->params.levels)
         report(r, f, DAM_F_DID_SHARED, f->address.v, did);
-    r->owner[did] = mine;
+    r->owner[did] = tree->number + 1;
 }
 
 static dam_err judge(struct reader *r, struct inspect_requester *q, const struct iommu_hit *f)
@@ -175,7 +173,7 @@ static dam_err judge(struct reader *r, struct inspect_requester *q, const struct
     q->tree = tree_for(r, &f->binding);
     if (q->tree == NULL)
         return DAM_E_NOMEM;
-    q->tree->requesters++;
+    q->tree->requesters += q->span;
     q->kind = f->binding.stage == DAM_STAGE_PASSTHROUGH ? DAM_OLD_IDENTITY : DAM_OLD_TRANSLATED;
     if (q->kind == DAM_OLD_IDENTITY)
         report(r, f, DAM_F_PASSTHROUGH, f->address.v, f->binding.raw[0]);
@@ -206,78 +204,78 @@ static dam_err found(void *ctx, const struct iommu_hit *f)
     return judge(r, q, f);
 }
 
-static void report_unit(struct reader *r, uint16_t code, uint16_t reg, uint64_t raw)
+static void report_unit(struct reader *r, uint16_t code, struct inspect_register reg)
 {
     const struct dam_finding finding = {
         .code = code,
         .level = 255,
         .unit = r->unit->index,
         .segment = r->unit->segment,
-        .address = r->unit->base ? r->unit->base + reg : 0,
-        .raw = raw,
+        .address = r->unit->base ? r->unit->base + reg.offset : 0,
+        .raw = reg.value,
     };
     inspect_add_finding(r->in, &finding);
-}
-
-// The budget is used up: what is left of the tables is not known.
-static void give_up(struct reader *r)
-{
-    report_unit(r, DAM_F_PT_BUDGET, VTD_RTADDR_REG, r->unit->rtaddr);
-    r->in->incomplete = true;
-}
-
-static dam_err read_with(struct reader *r)
-{
-    const struct vtd_lookup lookup = {
-        .unit = &r->vtd,
-        .haw = r->unit->host_address_width,
-        .memory = &r->reading->memory,
-        .buffers = r->reading->buffers,
-        .function_tables = FUNCTION_TABLES,
-        .ctx = r,
-        .found = found,
-    };
-    dam_err err = vtd_lookup(&lookup, r->unit->root);
-    if (err == DAM_E_BUDGET) {
-        give_up(r);
-        err = DAM_OK;
-    }
-    return err;
 }
 
 // Whatever is behind it reached everything.
 static void report_off(struct reader *r)
 {
     if (r->unit->has_registers)
-        report_unit(r, DAM_F_UNIT_OFF, VTD_GSTS_REG, r->unit->gsts);
+        report_unit(r, DAM_F_UNIT_OFF, r->unit->kind->state_register(r->unit));
     else if (r->unit->origin == ORIGIN_NOTE)
-        report_unit(r, DAM_F_UNIT_ABSENT, 0, 0);
+        report_unit(r, DAM_F_UNIT_ABSENT, (struct inspect_register){0, 0});
+}
+
+static dam_err read_with(struct reader *r)
+{
+    const struct unit_kind *kind = r->unit->kind;
+    dam_err err = kind->look_up(r->unit, r->reading, r, found);
+    if (err == DAM_E_BUDGET) { // what is left of the tables is not known
+        report_unit(r, DAM_F_PT_BUDGET, kind->table_register(r->unit));
+        r->in->incomplete = true;
+        err = DAM_OK;
+    }
+    return err;
+}
+
+// The first of the units that use the same table.
+static uint16_t leader_of(const struct inspection *in, const struct inspect_unit *unit)
+{
+    for (uint16_t i = 0; unit->kind->shares_tables && i < unit->index; i++) {
+        const struct inspect_unit *u = &in->units[i];
+        if (u->translating && u->kind == unit->kind && u->segment == unit->segment &&
+            u->root.v == unit->root.v && u->table_size == unit->table_size && u->mode == unit->mode)
+            return i;
+    }
+    return unit->index;
 }
 
 dam_err inspect_read_tables(struct inspection *in, struct inspect_unit *unit)
 {
-    struct reader r = {.in = in, .unit = unit, .vtd = inspect_vtd_unit(unit)};
+    struct reader r = {.in = in, .unit = unit};
+    uint16_t finding;
+    unit->leader = unit->index;
     inspect_fold_begin(in);
-    enum vtd_mode mode = vtd_mode_of(unit->ecap, unit->rtaddr);
     if (!unit->translating) {
         report_off(&r);
         return DAM_OK;
     }
-    if (mode == VTD_MODE_ABORT || mode == VTD_MODE_UNSUPPORTED) {
-        report_unit(&r, mode == VTD_MODE_ABORT ? DAM_F_UNIT_ABORTS : DAM_F_UNIT_MODE, VTD_RTADDR_REG,
-                    unit->rtaddr);
-        in->incomplete |= mode == VTD_MODE_UNSUPPORTED;
+    enum inspect_tables tables = unit->kind->tables(unit, &finding);
+    if (finding != DAM_F_NONE)
+        report_unit(&r, finding, unit->kind->table_register(unit));
+    in->incomplete |= tables == TABLES_UNKNOWN;
+    if (tables != TABLES_READ)
         return DAM_OK;
-    }
-    if (mode == VTD_MODE_IMPOSSIBLE)
-        report_unit(&r, DAM_F_ROOT_MODE, VTD_RTADDR_REG, unit->rtaddr);
+    uint64_t word;
+    unit->readable = !in->own->ops.mem_read(in->own->ops.ctx, unit->root, &word, sizeof word);
+    unit->leader = leader_of(in, unit);
+    if (unit->leader != unit->index)
+        return DAM_OK;
     r.reading = inspect_begin_reading(in);
     r.owner = calloc(65536, sizeof *r.owner);
     dam_err err = r.reading != NULL && r.owner != NULL ? read_with(&r) : DAM_E_NOMEM;
     free(r.owner);
     free(r.reading);
-    uint64_t word;
-    unit->readable = !in->own->ops.mem_read(in->own->ops.ctx, unit->root, &word, sizeof word);
     return err;
 }
 

@@ -1,57 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Where the tables are: from Cofferdam's note, else from the command line, else from the dead kernel, else
 // from a scan, which is a guess.
-#include <ctype.h>
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cofferdam/acpi.h>
-
+#include "inspect/kind.h"
 #include "inspect/model_kernel.h"
-#include "inspect/model_own.h"
-#include "inspect/scan.h"
-#include "iommu/vtd/regs.h"
-
-#define WIDEST 52u // bits of a host address, when nobody tells
-
-// A unit of which nothing is known can do everything: all widths and page sizes, all modes and stages.
-#define ANY_CAP                                                                                              \
-    (dam_bits_put(6, VTD_CAP_ND) | dam_bits_put(14, VTD_CAP_SAGAW) | dam_bits_put(56, VTD_CAP_MGAW) |        \
-     dam_bits_mask(VTD_CAP_SLLPS) | dam_bits_mask(VTD_CAP_FS1GP) | dam_bits_mask(VTD_CAP_FS5LP))
-#define ANY_ECAP                                                                                             \
-    (dam_bits_mask(VTD_ECAP_DT) | dam_bits_mask(VTD_ECAP_PT) | dam_bits_mask(VTD_ECAP_SC) |                  \
-     dam_bits_mask(VTD_ECAP_NEST) | dam_bits_mask(VTD_ECAP_PRS) | dam_bits_mask(VTD_ECAP_PASID) |            \
-     dam_bits_mask(VTD_ECAP_SMTS) | dam_bits_mask(VTD_ECAP_SSTS) | dam_bits_mask(VTD_ECAP_FSTS) |            \
-     dam_bits_mask(VTD_ECAP_RPS) | dam_bits_mask(VTD_ECAP_ADMS))
-
-struct vtd_unit inspect_vtd_unit(const struct inspect_unit *u)
-{
-    return (struct vtd_unit){
-        .base = dam_pa_of(u->base),
-        .cap = u->cap,
-        .ecap = u->ecap,
-        .scalable = vtd_mode_of(u->ecap, u->rtaddr) == VTD_MODE_SCALABLE,
-    };
-}
-
-static const char *mode_word(const struct inspect_unit *u)
-{
-    switch (vtd_mode_of(u->ecap, u->rtaddr)) {
-    case VTD_MODE_LEGACY:
-    case VTD_MODE_IMPOSSIBLE:
-        return "legacy";
-    case VTD_MODE_SCALABLE:
-        return "scalable";
-    case VTD_MODE_ABORT:
-        return "abort";
-    case VTD_MODE_UNSUPPORTED:
-        break;
-    }
-    return "unknown";
-}
 
 // Adds a unit with what is known of it; the rest follows. false: no memory, or too many.
 static bool add_unit(struct inspection *in, const struct inspect_unit *unit)
@@ -62,25 +17,25 @@ static bool add_unit(struct inspection *in, const struct inspect_unit *unit)
     struct inspect_unit *u = &in->units[in->unit_count];
     *u = *unit;
     u->index = (uint16_t)in->unit_count++;
-    u->kind = "VT-d";
-    if (!u->has_registers) {
-        u->cap = ANY_CAP;
-        u->ecap = ANY_ECAP;
-    }
-    u->root = dam_pa_of(u->rtaddr & dam_bits_mask(VTD_RTADDR_RTA));
-    u->mode = u->has_registers || u->translating ? mode_word(u) : "unknown";
     u->host_address_width = in->own->host_address_width;
+    u->kind->complete(u);
+    if (!u->has_registers && !u->translating)
+        u->mode = "unknown";
     if (u->name[0] == '\0')
         snprintf(u->name, sizeof u->name, "unit %u", u->index);
     return true;
 }
 
-static bool known_root(const struct inspection *in, dam_pa root)
+// Adds one of which nothing but its tables is known, unless somebody told of them already.
+static bool add_tables(struct inspection *in, struct inspect_unit *unit)
 {
+    unit->translating = true;
+    unit->kind->complete(unit);
     for (size_t i = 0; i < in->unit_count; i++)
-        if (in->units[i].translating && in->units[i].root.v == root.v)
+        if (in->units[i].translating && in->units[i].kind == unit->kind &&
+            in->units[i].root.v == unit->root.v)
             return true;
-    return false;
+    return add_unit(in, unit);
 }
 
 static enum tool_status no_memory(struct tool_error *error)
@@ -93,13 +48,14 @@ static enum tool_status no_memory(struct tool_error *error)
 static uint8_t width_of(const struct note *note)
 {
     for (size_t i = 0; i < note->acpi_table_count; i++) {
-        struct dmar_table dmar;
         const struct note_section *s = &note->acpi_tables[i];
-        if (!dmar_open(s->bytes, s->count, &dmar) && dmar.host_address_width >= 32 &&
-            dmar.host_address_width <= WIDEST)
-            return dmar.host_address_width;
+        for (size_t k = 0; k < INSPECT_KINDS; k++) {
+            uint8_t width = inspect_kinds[k]->width(s->bytes, s->count);
+            if (width >= 32 && width <= INSPECT_WIDEST)
+                return width;
+        }
     }
-    return WIDEST;
+    return INSPECT_WIDEST;
 }
 
 static void keep_out(struct inspection *in, uint64_t start, uint64_t end)
@@ -114,17 +70,21 @@ static enum tool_status units_of_note(struct inspection *in, struct tool_error *
     for (uint32_t i = 0; i < in->note.units.count; i++) {
         struct dam_note_unit n;
         note_unit_at(&in->note, i, &n);
-        const struct inspect_unit unit = {
+        struct inspect_unit unit = {
             .segment = n.segment,
             .origin = ORIGIN_NOTE,
+            .kind = inspect_kind_of(n.kind),
             .base = n.register_base,
-            .rtaddr = n.before.vtd.rtaddr,
+            .registers = n.before,
             .has_registers = n.status != DAM_UNIT_ABSENT,
-            .translating = n.status != DAM_UNIT_ABSENT && dam_bits_get(n.before.vtd.gsts, VTD_G_TE),
             .cap = n.cap,
             .ecap = n.ecap,
-            .gsts = n.before.vtd.gsts,
         };
+        if (unit.kind == NULL) { // of a later Cofferdam
+            in->incomplete = true;
+            continue;
+        }
+        unit.translating = unit.has_registers && unit.kind->translates(&unit);
         if (!add_unit(in, &unit))
             return no_memory(error);
     }
@@ -150,43 +110,16 @@ static void read_note(struct inspection *in, struct tool_error *problem)
 
 // ---- the command line
 // ---------------------------------------------------------------------------------------
-static enum tool_status bad_root(const char *text, struct tool_error *error)
-{
-    return tool_fail(error, TOOL_USAGE,
-                     "--vtd-root %s: an address of a page is wanted, and \",legacy\" or \",scalable\" behind "
-                     "it, or the mode in bits 11:10 as the register has it",
-                     text);
-}
-
-static enum tool_status parse_root(const char *text, uint64_t *rtaddr, struct tool_error *error)
-{
-    char *end;
-    if (!isdigit((unsigned char)text[0]))
-        return bad_root(text, error);
-    errno = 0;
-    uint64_t value = strtoull(text, &end, 0);
-    uint64_t mode = dam_bits_get(value, VTD_RTADDR_TTM), low = dam_bits_get(value, 9, 0);
-    if (errno != 0 || low || value >> WIDEST)
-        return bad_root(text, error);
-    if (strcmp(end, ",legacy") == 0)
-        mode = VTD_TTM_LEGACY;
-    else if (strcmp(end, ",scalable") == 0)
-        mode = VTD_TTM_SCALABLE;
-    else if (*end != '\0' || mode > VTD_TTM_SCALABLE)
-        return bad_root(text, error);
-    *rtaddr = dam_bits_set(value, mode, VTD_RTADDR_TTM);
-    return TOOL_OK;
-}
-
 static enum tool_status units_of_command(struct inspection *in, const struct inspect_options *options,
                                          struct tool_error *error)
 {
-    for (size_t i = 0; i < options->vtd_root_count; i++) {
-        struct inspect_unit unit = {.origin = ORIGIN_COMMAND, .translating = true};
-        enum tool_status status = parse_root(options->vtd_roots[i], &unit.rtaddr, error);
+    for (size_t i = 0; i < options->given_count; i++) {
+        const struct inspect_given *g = &options->given[i];
+        struct inspect_unit unit = {.origin = ORIGIN_COMMAND, .kind = g->kind};
+        enum tool_status status = g->kind->given(in, g->text, &unit, error);
         if (status != TOOL_OK)
             return status;
-        if (!known_root(in, dam_pa_of(unit.rtaddr & dam_bits_mask(VTD_RTADDR_RTA))) && !add_unit(in, &unit))
+        if (!add_tables(in, &unit))
             return no_memory(error);
     }
     return TOOL_OK;
@@ -203,15 +136,14 @@ static enum tool_status units_of_kernel(struct inspection *in, const struct kern
         struct inspect_unit unit = {
             .segment = k->segment,
             .origin = ORIGIN_KERNEL,
+            .kind = inspect_kind_of(k->kind),
             .base = k->register_base,
-            .rtaddr = (k->has_root ? k->root.v & dam_bits_mask(VTD_RTADDR_RTA) : 0) |
-                      dam_bits_put(k->scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY, VTD_RTADDR_TTM),
+            .registers = k->registers,
             .has_registers = k->known,
-            .translating = k->has_root && dam_bits_get(k->gcmd, VTD_G_TE),
             .cap = k->cap,
             .ecap = k->ecap,
-            .gsts = k->gcmd,
         };
+        unit.translating = k->has_root && unit.kind->translates(&unit);
         snprintf(unit.name, sizeof unit.name, "%.15s", k->name);
         if (!add_unit(in, &unit))
             return no_memory(error);
@@ -269,13 +201,9 @@ static enum tool_status units_of_scan(struct inspection *in, struct tool_error *
         const struct scan_root *r = &found.roots[i];
         if (i > 0 && !r->strong)
             break; // well-formed at best: the first may be all there is, the others are noise
-        const struct inspect_unit unit = {
-            .origin = ORIGIN_GUESS,
-            .translating = true,
-            .rtaddr = (r->root.v & dam_bits_mask(VTD_RTADDR_RTA)) |
-                      dam_bits_put(r->scalable ? VTD_TTM_SCALABLE : VTD_TTM_LEGACY, VTD_RTADDR_TTM),
-        };
-        if (!known_root(in, r->root) && !add_unit(in, &unit))
+        struct inspect_unit unit = {.origin = ORIGIN_GUESS, .kind = r->kind};
+        unit.kind->guessed(r, &unit);
+        if (!add_tables(in, &unit))
             return no_memory(error);
     }
     return TOOL_OK;
@@ -290,13 +218,22 @@ static void copy_crash_regions(struct inspection *in)
             in->crash[in->crash_count++] = set->at[i];
 }
 
+// "--vtd-root or --amd-devtab".
+static const char *options_text(char out[64])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < INSPECT_KINDS; i++)
+        used += (size_t)snprintf(out + used, 64 - used, "%s%s", i ? " or " : "", inspect_kinds[i]->option);
+    return out;
+}
+
 enum tool_status inspect_find_units(struct inspection *in, const struct inspect_options *options,
                                     struct tool_error *error)
 {
     struct tool_error note_problem = {"the note is not asked"};
     enum tool_status status = TOOL_OK;
     bool told = false; // somebody knows, be it that there are none
-    in->own->host_address_width = WIDEST;
+    in->own->host_address_width = INSPECT_WIDEST;
     if (!options->ignore_note)
         read_note(in, &note_problem);
     if (in->has_note)
@@ -304,7 +241,7 @@ enum tool_status inspect_find_units(struct inspection *in, const struct inspect_
     told = in->unit_count > 0 || (in->has_note && in->note.summary.stop == DAM_STOP_NO_DMAR);
     if (status == TOOL_OK)
         status = units_of_command(in, options, error);
-    told |= options->vtd_root_count > 0;
+    told |= options->given_count > 0;
     snprintf(in->kernel_problem, sizeof in->kernel_problem, "it is not asked");
     if (status == TOOL_OK && !options->ignore_kernel && inspect_kernel_open(in))
         status = ask_kernel(in, !told, &told, error);
@@ -312,10 +249,11 @@ enum tool_status inspect_find_units(struct inspection *in, const struct inspect_
     bool scanned = status == TOOL_OK && (options->scan || !told);
     if (scanned)
         status = units_of_scan(in, error);
+    char which[64];
     if (status == TOOL_OK && scanned && !told && in->unit_count == 0)
         return tool_fail(error, TOOL_BAD_INPUT,
                          "where the IOMMU's tables are is not known: %s; the dead kernel: %s; a scan found "
-                         "nothing that looks like a root table (--vtd-root says it)",
-                         note_problem.text, in->kernel_problem);
+                         "nothing that looks like them (%s says it)",
+                         note_problem.text, in->kernel_problem, options_text(which));
     return status;
 }

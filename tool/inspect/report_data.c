@@ -6,6 +6,7 @@
 
 #include <cofferdam/findings.h>
 
+#include "inspect/kind.h"
 #include "inspect/pci_names.h"
 #include "inspect/report.h"
 #include "inspect/requester.h"
@@ -37,7 +38,7 @@ static const char *origin_word(enum inspect_origin origin)
     case ORIGIN_KERNEL:
         return "the dead kernel's structures";
     case ORIGIN_GUESS:
-        return "a guess: a scan for what looks like a root table";
+        return "a guess: a scan for what looks like tables";
     }
     return "unknown";
 }
@@ -46,21 +47,20 @@ static struct json_object *unit_json(const struct inspection *inspection, const 
 {
     struct json_object *out = json_object_new_object();
     json_put_text(out, "name", unit->name);
-    json_put_text(out, "kind", unit->kind);
+    json_put_text(out, "kind", unit->kind->name);
     json_put_text(out, "mode", unit->mode);
     json_put_text(out, "origin", origin_word(unit->origin));
     json_put_bool(out, "guess", unit->origin == ORIGIN_GUESS);
     json_put_number(out, "segment", unit->segment);
     json_put_hex(out, "registers", unit->base);
-    json_put_hex(out, "rtaddr", unit->rtaddr);
     json_put_hex(out, "root", unit->root.v);
     json_put_bool(out, "has_registers", unit->has_registers);
     json_put_bool(out, "off", requester_unit_off(unit));
     json_put_bool(out, "readable", unit->readable);
     json_put_bool(out, "unknown", requester_unit_unknown(inspection, unit));
-    json_put_hex(out, "gsts", unit->gsts);
-    json_put_hex(out, "cap", unit->cap);
-    json_put_hex(out, "ecap", unit->ecap);
+    struct json_object *values = json_object_new_object();
+    unit->kind->put_registers(unit, values);
+    json_object_object_add(out, "values", values);
     return out;
 }
 

@@ -31,7 +31,7 @@ function fillVerdicts() {
     if (totalRam > 0 && data.units.length > 0)
         verdict(all.several + all.one === totalRam ? "bad" : "warn", `${pages(all.one + all.several)} of ${pages(totalRam)} of memory (${percent(all.one + all.several, totalRam)}) could be written by devices, ${pages(all.several)} of it by several; ${pages(all.read)} could only be read.`);
     if (data.units.length === 0) verdict("bad", "No IOMMU tables were found. " + data.kernel_problem);
-    if (data.units.some((u) => u.guess)) verdict("warn", "Where the tables are is a guess: a scan of memory for what looks like a root table.");
+    if (data.units.some((u) => u.guess)) verdict("warn", "Where the tables are is a guess: a scan of memory for what looks like tables.");
     const trusted = data.requesters.filter((r) => r.ats);
     if (trusted.length > 0) verdict("warn", `${count(trusted.length, "requester")} may send translated addresses (ATS), which are not checked again: ${names(trusted)}.`);
     if (data.units.length > 0 && anyUnknown) verdict("warn", unknownWords(unknownOnes));
@@ -133,13 +133,13 @@ function fillFindings() {
 }
 function fillUnits() {
     const table = byId("units");
-    headRow(table, [{name: "Unit"}, {name: "Kind"}, {name: "Tables"}, {name: "Registers"}, {name: "Root table"}, {name: "Translation"}, {name: "Known from"}]);
+    headRow(table, [{name: "Unit"}, {name: "Kind"}, {name: "Tables"}, {name: "Registers"}, {name: "Table"}, {name: "Translation"}, {name: "Known from"}]);
     table.append(el("tbody", {}, ...data.units.map((u) => el("tr", {},
         el("td", {}, u.name, el("span", {class: "sub"}, `segment ${u.segment}`)), el("td", {}, u.kind), el("td", {}, u.mode),
-        el("td", {class: "address"}, u.registers, el("span", {class: "sub"}, u.has_registers ? `CAP ${u.cap}` : ""), el("span", {class: "sub"}, u.has_registers ? `ECAP ${u.ecap}` : "")),
-        el("td", {class: "address"}, u.root, el("span", {class: "sub"}, `RTADDR ${u.rtaddr}`)),
+        el("td", {class: "address"}, u.registers, ...Object.entries(u.values).map(([name, value]) => el("span", {class: "sub"}, `${name.toUpperCase()} ${value}`))),
+        el("td", {class: "address"}, u.root),
         el("td", {}, u.off ? el("span", {class: "tag bad"}, "off") : u.has_registers ? "on" : "not known; taken as on",
-            u.readable || u.off ? "" : el("span", {class: "sub"}, el("span", {class: "tag warn"}, "root table not read"))),
+            u.readable || u.off ? "" : el("span", {class: "sub"}, el("span", {class: "tag warn"}, "table not read"))),
         el("td", {}, u.origin)))));
 }
 

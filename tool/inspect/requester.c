@@ -7,6 +7,7 @@
 
 #include <cofferdam/findings.h>
 
+#include "inspect/kind.h"
 #include "json.h"
 #include "names.h"
 #include "note_view.h"
@@ -74,10 +75,11 @@ bool requester_unit_off(const struct inspect_unit *unit)
 
 bool requester_unit_unknown(const struct inspection *inspection, const struct inspect_unit *unit)
 {
-    if (unit->readable || requester_unit_off(unit) || strcmp(unit->mode, "abort") == 0)
+    uint16_t finding;
+    if (unit->readable || requester_unit_off(unit) || unit->kind->tables(unit, &finding) == TABLES_NONE)
         return false;
     for (size_t i = 0; i < inspection->requester_count; i++)
-        if (inspection->requesters[i].unit == unit)
+        if (inspection->requesters[i].unit == &inspection->units[unit->leader])
             return false;
     return true;
 }
@@ -95,9 +97,8 @@ static enum requester_answer absent(const struct inspection *inspection, const c
             off = u;
         if (!requester_unit_unknown(inspection, u))
             continue;
-        tool_fail(error, TOOL_OK,
-                  "%s: unknown: the tables of %s cannot be read (root table at 0x%" PRIx64 ")", text, u->name,
-                  u->root.v);
+        tool_fail(error, TOOL_OK, "%s: unknown: the tables of %s cannot be read (at 0x%" PRIx64 ")", text,
+                  u->name, u->root.v);
         return REQUESTER_UNKNOWN;
     }
     if (off != NULL)

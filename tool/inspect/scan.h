@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The last resort: pages that look like VT-d root tables, in a dump of which nothing tells where those are.
-// What it finds is a guess, and is to be called one: tables that were in use once and lie about still look
-// the same.
+// The last resort: pages that look like root or device tables, in a dump of which nothing tells where those
+// are. What it finds is a guess, and is to be called one: tables that were in use once and lie about still
+// look the same.
 #ifndef TOOL_INSPECT_SCAN_H
 #define TOOL_INSPECT_SCAN_H
 
@@ -9,11 +9,16 @@
 
 #define SCAN_MAX_ROOTS 32u
 
-// A candidate. The counts are of entries that translate requests without PASID (context entries, or in
-// scalable mode PASID entries); how many were looked at is bounded.
+struct unit_kind; // kind.h
+struct scan;      // scan_parts.h
+
+// A candidate. The counts are of entries that translate requests without PASID (context entries, in scalable
+// mode PASID entries, device table entries); how many were looked at is bounded.
 struct scan_root {
+    const struct unit_kind *kind;
     dam_pa root;
-    bool scalable;
+    bool scalable;    // VT-d: in scalable mode
+    uint64_t size;    // bytes of the table
     uint32_t strong;  // lead to page tables that map something
     uint32_t weak;    // well-formed, but prove little: pass-through, or tables that map nothing
     uint32_t unsound; // that the hardware would refuse, or that lead outside all memory

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "inspect/kind.h"
 #include "inspect/overview.h"
 #include "inspect/show.h"
 
@@ -31,12 +32,14 @@ static const char *origin_word(enum inspect_origin origin)
     return words[origin];
 }
 
-// Requesters of a unit whose entry was read, sound or not.
+// Requesters of a unit whose entry was read, sound or not; of units with one table: those of the table.
 static unsigned long requesters_of(const struct inspection *in, const struct inspect_unit *unit)
 {
+    const struct inspect_unit *leader = &in->units[unit->leader];
     unsigned long count = 0;
     for (size_t i = 0; i < in->requester_count; i++)
-        count += in->requesters[i].unit == unit && in->requesters[i].words != 0;
+        if (in->requesters[i].unit == leader && in->requesters[i].words != 0)
+            count += in->requesters[i].span;
     return count;
 }
 
@@ -49,6 +52,7 @@ static void add_row(struct text_table *table, const struct inspection *in, const
     else
         text_cell(table, TEXT_FAINT, "unknown");
     text_cell(table, TEXT_PLAIN, "%04x", u->segment);
+    text_cell(table, TEXT_PLAIN, "%s", u->kind->name);
     text_cell(table, off ? TEXT_FAINT : TEXT_PLAIN, "%s", off ? "off" : u->mode);
     if (off)
         text_cell(table, TEXT_FAINT, "-");
@@ -63,14 +67,14 @@ static void add_row(struct text_table *table, const struct inspection *in, const
 
 bool units_print(const struct inspection *in)
 {
-    static const char *const heads[] = {"UNIT",       "REGISTERS",  "SEGMENT",   "MODE",
-                                        "ROOT TABLE", "REQUESTERS", "KNOWN FROM"};
+    static const char *const heads[] = {"UNIT", "REGISTERS", "SEGMENT",    "KIND",
+                                        "MODE", "TABLE",     "REQUESTERS", "KNOWN FROM"};
     struct text_table table;
     if (in->unit_count == 0) {
         printf("no IOMMU units\n");
         return true;
     }
-    text_table_begin(&table, 7, heads, "lrllrrl");
+    text_table_begin(&table, 8, heads, "lrlllrrl");
     for (size_t i = 0; i < in->unit_count; i++)
         add_row(&table, in, &in->units[i]);
     bool printed = text_table_print(&table, "");
@@ -84,23 +88,20 @@ static struct json_object *unit_json(const struct inspection *in, const struct i
     struct json_object *o = json_object_new_object();
     json_put_text(o, "name", u->name);
     json_put_number(o, "index", u->index);
-    json_put_text(o, "kind", u->kind);
+    json_put_text(o, "kind", u->kind->name);
     json_put_number(o, "segment", u->segment);
     json_put_text(o, "known_from", origin_word(u->origin));
     json_put_bool(o, "translating", u->translating);
     json_put_text(o, "mode", u->mode);
     json_put_hex(o, "root", u->root.v);
     json_put_bool(o, "root_read", u->readable);
-    json_put_hex(o, "rtaddr", u->rtaddr);
+    if (u->leader != u->index)
+        json_put_text(o, "table_of", in->units[u->leader].name);
     json_put_number(o, "requesters", requesters_of(in, u));
     json_put_number(o, "host_address_width", u->host_address_width);
     if (u->base)
         json_put_hex(o, "registers", u->base);
-    if (u->has_registers) {
-        json_put_hex(o, "cap", u->cap);
-        json_put_hex(o, "ecap", u->ecap);
-        json_put_hex(o, "gsts", u->gsts);
-    }
+    u->kind->put_registers(u, o);
     return o;
 }
 

@@ -38,8 +38,8 @@ static int open_source(const struct verb_call *call, const struct verb_source *s
     struct inspect_options options = source->options;
     struct tool_error error;
     options.path = path;
-    options.vtd_roots = source->vtd_roots;
-    options.vtd_root_count = source->vtd_root_count;
+    options.given = source->given;
+    options.given_count = source->given_count;
     options.memory.extents = source->extents;
     options.memory.extent_count = source->extent_count;
     enum tool_status status = inspect_open(&options, out, &error);

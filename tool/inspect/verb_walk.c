@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect/kind.h"
 #include "inspect/progress.h"
 #include "inspect/show.h"
-#include "inspect/vtd_words.h"
 #include "inspect/walk_tables.h"
 
-#define DECODED 256
+#define DECODED 1024
 
 static void print_words(const uint64_t *raw, unsigned words, const char *what, dam_pa at, const char *decoded)
 {
@@ -27,14 +27,14 @@ static void print_way_to_entry(const struct inspect_requester *r)
     char decoded[DECODED];
     for (unsigned i = 0; i < r->step_count; i++) {
         const struct inspect_step *step = &r->steps[i];
-        vtd_step_fields(r, step, &fields);
+        r->unit->kind->step_fields(r, step, &fields);
         print_words(step->raw, step->words, step->what, step->address,
                     entry_fields_text(&fields, decoded, sizeof decoded));
     }
     if (r->words == 0)
         return;
-    vtd_entry_fields(r, &fields);
-    print_words(r->raw, r->words, vtd_entry_name(r), r->address,
+    r->unit->kind->entry_fields(r, &fields);
+    print_words(r->raw, r->words, r->unit->kind->entry_name(r), r->address,
                 entry_fields_text(&fields, decoded, sizeof decoded));
 }
 
@@ -60,12 +60,13 @@ static void json_way_to_entry(struct json_out *out, const struct inspect_request
     json_out_list(out, "steps");
     for (unsigned i = 0; i < r->step_count; i++) {
         const struct inspect_step *step = &r->steps[i];
-        vtd_step_fields(r, step, &fields);
+        r->unit->kind->step_fields(r, step, &fields);
         json_out_value(out, NULL, words_json(step->raw, step->words, step->what, step->address, &fields));
     }
     if (r->words != 0) {
-        vtd_entry_fields(r, &fields);
-        json_out_value(out, NULL, words_json(r->raw, r->words, vtd_entry_name(r), r->address, &fields));
+        r->unit->kind->entry_fields(r, &fields);
+        json_out_value(out, NULL,
+                       words_json(r->raw, r->words, r->unit->kind->entry_name(r), r->address, &fields));
     }
     json_out_end(out);
 }

@@ -21,9 +21,9 @@ enum inspect_status {
 // What shared options say about one dump.
 struct verb_source {
     struct inspect_options options;
-    const char **vtd_roots;
+    struct inspect_given *given;
     struct memory_extent *extents;
-    size_t vtd_root_count, extent_count;
+    size_t given_count, extent_count;
 };
 
 struct verb_call {
