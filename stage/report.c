@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pure/elfcore.h"
+#include "pure/registers.h"
 #include "pure/text.h"
 #include "stage.h"
 
@@ -81,11 +82,12 @@ static void print_units(void)
 {
     uint32_t count;
     const struct dam_note_unit *u = section(DAM_SECTION_UNITS, &count);
-    for (uint32_t i = 0; i < count; i++, u++)
-        console_line(&stage.console, CONSOLE_DETAIL,
-                     "unit %u at 0x%lx: %s, %u requesters, RTADDR 0x%lx -> 0x%lx, GSTS 0x%x -> 0x%x", i,
-                     u->register_base, text_of_unit_status(u->status), u->requesters, u->before.vtd.rtaddr,
-                     u->after.vtd.rtaddr, u->before.vtd.gsts, u->after.vtd.gsts);
+    for (uint32_t i = 0; i < count; i++, u++) {
+        char registers[CONSOLE_LINE_MAX];
+        registers_text(u, registers, sizeof(registers));
+        console_line(&stage.console, CONSOLE_DETAIL, "unit %u at 0x%lx: %s, %u requesters%s", i,
+                     u->register_base, text_of_unit_status(u->status), u->requesters, registers);
+    }
 }
 
 static void print_requesters(void)

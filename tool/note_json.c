@@ -7,6 +7,7 @@
 #include "acpi_view.h"
 #include "json.h"
 #include "names.h"
+#include "note_registers.h"
 
 static void put_flag(struct json_object *array, uint32_t flags, uint32_t flag, const char *word)
 {
@@ -97,18 +98,12 @@ static struct json_object *summary_json(const struct dam_note_summary *s)
     return o;
 }
 
-static struct json_object *registers_json(const struct dam_vtd_registers *r)
+static struct json_object *registers_json(uint32_t kind, const union dam_unit_registers *registers)
 {
     struct json_object *o = json_object_new_object();
-    json_put_hex(o, "rtaddr", r->rtaddr);
-    json_put_hex(o, "iqa", r->iqa);
-    json_put_hex(o, "iqh", r->iqh);
-    json_put_hex(o, "iqt", r->iqt);
-    json_put_hex(o, "irta", r->irta);
-    json_put_hex(o, "gsts", r->gsts);
-    json_put_hex(o, "fsts", r->fsts);
-    json_put_hex(o, "fectl", r->fectl);
-    json_put_hex(o, "pmen", r->pmen);
+    const struct note_register *r;
+    for (size_t cursor = 0; (r = note_register_next(kind, &cursor)) != NULL;)
+        json_put_hex(o, r->member, note_register_value(registers, r));
     return o;
 }
 
@@ -117,6 +112,7 @@ static struct json_object *unit_json(const struct note *note, uint32_t i)
     struct json_object *o = json_object_new_object();
     struct dam_note_unit u;
     note_unit_at(note, i, &u);
+    json_put_text(o, "kind", note_kind_of(u.kind)->name);
     json_put_hex(o, "register_base", u.register_base);
     json_put_number(o, "segment", u.segment);
     json_put_hex(o, "cap", u.cap);
@@ -131,8 +127,8 @@ static struct json_object *unit_json(const struct note *note, uint32_t i)
     json_put_number(o, "us_translation_switch", u.us_translation_switch);
     json_put_number(o, "irq_entries", u.irq_entries);
     json_put_number(o, "irq_silenced", u.irq_silenced);
-    json_object_object_add(o, "before", registers_json(&u.before.vtd));
-    json_object_object_add(o, "after", registers_json(&u.after.vtd));
+    json_object_object_add(o, "before", registers_json(u.kind, &u.before));
+    json_object_object_add(o, "after", registers_json(u.kind, &u.after));
     return o;
 }
 

@@ -5,9 +5,28 @@
 #include <string.h>
 
 #include <cofferdam/types.h>
-#include <iommu/vtd/regs.h>
 
 #include "names.h"
+#include "note_registers.h"
+
+// "2 VT-d units"; of units that are not of one kind, or of which nothing is told: "2 IOMMUs".
+static void print_unit_count(FILE *stream, const struct note *note)
+{
+    uint32_t total = note->summary.unit_total;
+    struct dam_note_unit unit, first = {0};
+    bool alike = note->units.count != 0;
+    for (uint32_t i = 0; i < note->units.count; i++) {
+        note_unit_at(note, i, &unit);
+        if (i == 0)
+            first = unit;
+        alike &= unit.kind == first.kind;
+    }
+    if (alike)
+        fprintf(stream, "%" PRIu32 " %s unit%s", total, note_kind_of(first.kind)->name,
+                total == 1 ? "" : "s");
+    else
+        fprintf(stream, "%" PRIu32 " IOMMU%s", total, total == 1 ? "" : "s");
+}
 
 static void print_verdict(FILE *stream, const struct note *note)
 {
@@ -22,9 +41,9 @@ static void print_verdict(FILE *stream, const struct note *note)
         fprintf(stream, ": stop code %" PRIu32 ", %s", s->stop, name_stop(s->stop));
     fprintf(stream, "\nPolicy         %s\n", name_policy(s->policy));
     fprintf(stream, "Stage          cofferdam %s; last phase begun: %s\n", s->version, name_phase(s->phase));
-    fprintf(stream,
-            "Found          %" PRIu32 " VT-d unit%s, %" PRIu32 " requester%s, %" PRIu32 " finding%s\n",
-            s->unit_total, s->unit_total == 1 ? "" : "s", s->requester_total,
+    fprintf(stream, "Found          ");
+    print_unit_count(stream, note);
+    fprintf(stream, ", %" PRIu32 " requester%s, %" PRIu32 " finding%s\n", s->requester_total,
             s->requester_total == 1 ? "" : "s", s->findings_total, s->findings_total == 1 ? "" : "s");
 }
 
@@ -104,27 +123,42 @@ static void print_command_line(FILE *stream, const struct note *note)
         fprintf(stream, "%-15s%" PRIu32 " not understood\n", label, note->summary.bad_words);
 }
 
-static void print_register(FILE *stream, const char *name, int digits, uint64_t before, uint64_t after)
+static void print_registers(FILE *stream, const struct dam_note_unit *u)
 {
-    fprintf(stream, "    %-8s%0*" PRIx64 "%*s%0*" PRIx64 "%s\n", name, digits, before, 20 - digits, "",
-            digits, after, before == after ? "" : "  changed");
+    const struct note_register *r;
+    fprintf(stream, "\n    %-14s%-20s%s\n", "", "before", "after");
+    for (size_t cursor = 0; (r = note_register_next(u->kind, &cursor)) != NULL;) {
+        int digits = (int)r->bits / 4;
+        uint64_t before = note_register_value(&u->before, r), after = note_register_value(&u->after, r);
+        fprintf(stream, "    %-14s%0*" PRIx64 "%*s%0*" PRIx64 "%s\n", r->name, digits, before, 20 - digits,
+                "", digits, after, before == after ? "" : "  changed");
+    }
 }
 
-static void print_status_bits(FILE *stream, const char *when, uint32_t gsts)
+static void print_switches(FILE *stream, const char *when, uint32_t kind, const union dam_unit_registers *r)
 {
-    fprintf(stream, "    %s: translation %s, queue %s, interrupt remapping %s\n", when,
-            dam_bits_get(gsts, VTD_G_TE) ? "on" : "OFF", dam_bits_get(gsts, VTD_G_QIE) ? "on" : "off",
-            dam_bits_get(gsts, VTD_G_IRE) ? "on" : "off");
+    const struct note_switch *s;
+    const char *separator = "";
+    fprintf(stream, "    %s: ", when);
+    for (size_t cursor = 0; (s = note_switch_next(kind, &cursor)) != NULL; separator = ", ")
+        fprintf(stream, "%s%s %s", separator, s->what,
+                note_switch_is_on(r, s) ? "on"
+                : s->all                ? "OFF"
+                                        : "off");
+    fputc('\n', stream);
 }
 
 static void print_unit(FILE *stream, uint32_t i, const struct dam_note_unit *u)
 {
-    fprintf(stream,
-            "  unit %" PRIu32 "  segment %u, registers at 0x%" PRIx64 ", version %" PRIu32 ".%" PRIu32
-            ", cap %016" PRIx64 ", ecap %016" PRIx64 "%s\n",
-            i, u->segment, u->register_base, u->ver >> 4 & 15, u->ver & 15, u->cap, u->ecap,
-            u->drhd_flags & 1 ? ", INCLUDE_PCI_ALL" : "");
-    fprintf(stream, "    %s; %" PRIu32 " requester%s", name_unit_status(u->status), u->requesters,
+    const struct note_kind *kind = note_kind_of(u->kind);
+    fprintf(stream, "  unit %" PRIu32 "  %s, segment %u, registers at 0x%" PRIx64, i, kind->name, u->segment,
+            u->register_base);
+    if (u->ver != 0)
+        fprintf(stream, ", version %" PRIu32 ".%" PRIu32, u->ver >> 4 & 15, u->ver & 15);
+    fprintf(stream, ", %s %016" PRIx64 ", %s %016" PRIx64, kind->cap, u->cap, kind->ecap, u->ecap);
+    if (kind->flag != NULL && u->drhd_flags & 1)
+        fprintf(stream, ", %s", kind->flag);
+    fprintf(stream, "\n    %s; %" PRIu32 " requester%s", name_unit_status(u->status), u->requesters,
             u->requesters == 1 ? "" : "s");
     if (u->error != DAM_OK)
         fprintf(stream, "; error: %s", name_error(u->error));
@@ -133,18 +167,13 @@ static void print_unit(FILE *stream, uint32_t i, const struct dam_note_unit *u)
     if (u->irq_entries != 0)
         fprintf(stream, "; %" PRIu32 " interrupt entries, %" PRIu32 " silenced", u->irq_entries,
                 u->irq_silenced);
-    fprintf(stream, "\n    %-8s%-20s%s\n", "", "before", "after");
-    print_register(stream, "RTADDR", 16, u->before.vtd.rtaddr, u->after.vtd.rtaddr);
-    print_register(stream, "IQA", 16, u->before.vtd.iqa, u->after.vtd.iqa);
-    print_register(stream, "IQH", 16, u->before.vtd.iqh, u->after.vtd.iqh);
-    print_register(stream, "IQT", 16, u->before.vtd.iqt, u->after.vtd.iqt);
-    print_register(stream, "IRTA", 16, u->before.vtd.irta, u->after.vtd.irta);
-    print_register(stream, "GSTS", 8, u->before.vtd.gsts, u->after.vtd.gsts);
-    print_register(stream, "FSTS", 8, u->before.vtd.fsts, u->after.vtd.fsts);
-    print_register(stream, "FECTL", 8, u->before.vtd.fectl, u->after.vtd.fectl);
-    print_register(stream, "PMEN", 8, u->before.vtd.pmen, u->after.vtd.pmen);
-    print_status_bits(stream, "before", u->before.vtd.gsts);
-    print_status_bits(stream, "after", u->after.vtd.gsts);
+    if (kind->kind != u->kind) { // of a newer writer's
+        fputc('\n', stream);
+        return;
+    }
+    print_registers(stream, u);
+    print_switches(stream, "before", u->kind, &u->before);
+    print_switches(stream, "after", u->kind, &u->after);
 }
 
 void note_print(FILE *stream, const struct note *note)

@@ -57,21 +57,21 @@ enum dam_phase {
     X(DAM_STOP_NONE, 0, "taken over")                                                                        \
     X(DAM_STOP_OPTION_OFF, 1, "switched off by cofferdam.off")                                               \
     X(DAM_STOP_NO_RSDP, 2, "no ACPI root pointer was found")                                                 \
-    X(DAM_STOP_NO_DMAR, 3, "ACPI lists no DMAR table: no VT-d unit")                                         \
+    X(DAM_STOP_NO_DMAR, 3, "ACPI lists no IOMMU: neither a DMAR nor an IVRS table")                          \
     X(DAM_STOP_BAD_ACPI, 4, "the ACPI tables cannot be read")                                                \
-    X(DAM_STOP_NO_UNIT, 5, "no VT-d unit answers")                                                           \
-    X(DAM_STOP_IOMMU_OFF, 6, "translation is off in every VT-d unit")                                        \
-    X(DAM_STOP_MODE, 7, "no VT-d unit runs in a supported table mode")                                       \
+    X(DAM_STOP_NO_UNIT, 5, "no IOMMU answers")                                                               \
+    X(DAM_STOP_IOMMU_OFF, 6, "translation is off in every IOMMU")                                            \
+    X(DAM_STOP_MODE, 7, "no IOMMU runs in a supported table mode")                                           \
     X(DAM_STOP_POOL, 8, "the pool is too small")                                                             \
     X(DAM_STOP_BUDGET, 9, "a budget of tables or of time was used up")                                       \
-    X(DAM_STOP_TABLES, 10, "the old root tables cannot be read")                                             \
+    X(DAM_STOP_TABLES, 10, "the old root or device tables cannot be read")                                   \
     X(DAM_STOP_DOMAIN_IDS, 11, "no free domain id is left")                                                  \
     X(DAM_STOP_E820, 12, "the pool cannot be reserved in the memory map")                                    \
     X(DAM_STOP_EXACTMAP, 13, "memmap=exactmap hides the reservation of the pool")                            \
     X(DAM_STOP_NO_ELFCOREHDR, 14, "elfcorehdr= is missing or its headers cannot be read")                    \
     X(DAM_STOP_EXCEPTION, 15, "a CPU exception before commit")                                               \
     X(DAM_STOP_NMI, 16, "a non-maskable interrupt before commit")                                            \
-    X(DAM_STOP_QUEUE, 17, "no unit lets its invalidation queue be taken over")                               \
+    X(DAM_STOP_QUEUE, 17, "no unit lets its invalidation queue or command buffer be taken over")             \
     X(DAM_STOP_IMAGE, 18, "the image header is not valid")                                                   \
     X(DAM_STOP_CPU, 19, "the CPU is in a state that the stage does not know")                                \
     X(DAM_STOP_INTERNAL, 20, "an internal check failed before commit")                                       \
@@ -79,7 +79,7 @@ enum dam_phase {
     X(DAM_STOP_COMMIT_IO, 65, "a register access failed during commit")                                      \
     X(DAM_STOP_VERIFY, 66, "verification failed")                                                            \
     X(DAM_STOP_COMMIT_EXCEPTION, 67, "a CPU exception after commit began")                                   \
-    X(DAM_STOP_UNITS, 68, "some VT-d units could not be taken over")
+    X(DAM_STOP_UNITS, 68, "some IOMMUs could not be taken over")
 
 enum dam_stop {
 #define DAM_X(name, value, text) name = value,
@@ -187,11 +187,38 @@ union dam_unit_registers {
     struct dam_amdvi_registers amdvi;
 };
 
-// dam_note_unit.kind
+// dam_note_unit.kind. X(constant, value, name, names of what stands in cap and ecap)
+#define DAM_IOMMU_KINDS(X)                                                                                   \
+    X(DAM_IOMMU_VTD, 0, "VT-d", "cap", "ecap")                                                               \
+    X(DAM_IOMMU_AMDVI, 1, "AMD-Vi", "EFR", "EFR2")
+
 enum dam_iommu_kind {
-    DAM_IOMMU_VTD = 0,
-    DAM_IOMMU_AMDVI = 1, // cap and ecap are EFR and EFR2, ver is 0
+#define DAM_X(name, value, word, cap, ecap) name = value,
+    DAM_IOMMU_KINDS(DAM_X)
+#undef DAM_X
 };
+
+// What a unit's registers are called, in the order in which they are shown.
+// X(kind, member of the union, field, bits, name, whether the console tells it)
+#define DAM_UNIT_REGISTERS(X)                                                                                \
+    X(DAM_IOMMU_VTD, vtd, rtaddr, 64, "RTADDR", 1)                                                           \
+    X(DAM_IOMMU_VTD, vtd, iqa, 64, "IQA", 0)                                                                 \
+    X(DAM_IOMMU_VTD, vtd, iqh, 64, "IQH", 0)                                                                 \
+    X(DAM_IOMMU_VTD, vtd, iqt, 64, "IQT", 0)                                                                 \
+    X(DAM_IOMMU_VTD, vtd, irta, 64, "IRTA", 0)                                                               \
+    X(DAM_IOMMU_VTD, vtd, gsts, 32, "GSTS", 1)                                                               \
+    X(DAM_IOMMU_VTD, vtd, fsts, 32, "FSTS", 0)                                                               \
+    X(DAM_IOMMU_VTD, vtd, fectl, 32, "FECTL", 0)                                                             \
+    X(DAM_IOMMU_VTD, vtd, pmen, 32, "PMEN", 0)                                                               \
+    X(DAM_IOMMU_AMDVI, amdvi, device_table, 64, "DevTabBase", 1)                                             \
+    X(DAM_IOMMU_AMDVI, amdvi, command_base, 64, "ComBase", 0)                                                \
+    X(DAM_IOMMU_AMDVI, amdvi, command_head, 32, "CmdHeadPtr", 0)                                             \
+    X(DAM_IOMMU_AMDVI, amdvi, command_tail, 32, "CmdTailPtr", 0)                                             \
+    X(DAM_IOMMU_AMDVI, amdvi, event_base, 64, "EventBase", 0)                                                \
+    X(DAM_IOMMU_AMDVI, amdvi, event_head, 32, "EventHeadPtr", 0)                                             \
+    X(DAM_IOMMU_AMDVI, amdvi, event_tail, 32, "EventTailPtr", 0)                                             \
+    X(DAM_IOMMU_AMDVI, amdvi, control, 64, "Control", 1)                                                     \
+    X(DAM_IOMMU_AMDVI, amdvi, status, 32, "Status", 0)
 
 // dam_note_unit.status
 enum dam_unit_status {

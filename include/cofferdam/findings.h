@@ -18,13 +18,14 @@ enum dam_severity {
     X(DAM_F_NONE, 0, DAM_INFO, "nothing")                                                                    \
     X(DAM_F_ACPI_CHECKSUM, 1, DAM_WARN, "ACPI table with a wrong checksum (address, raw: its signature)")    \
     X(DAM_F_ACPI_LENGTH, 2, DAM_ERROR, "ACPI table or structure with a wrong length (address, raw: length)") \
-    X(DAM_F_ACPI_UNKNOWN, 3, DAM_INFO, "DMAR structure of unknown type, skipped (address, raw: type)")       \
+    X(DAM_F_ACPI_UNKNOWN, 3, DAM_INFO,                                                                       \
+      "DMAR structure or IVRS block of unknown type, skipped (address, raw: type)")                          \
     X(DAM_F_ACPI_SCOPE, 4, DAM_WARN, "device scope that leads to no device (address, raw: path)")            \
     X(DAM_F_ACPI_REVISION, 5, DAM_INFO, "ACPI table of an unknown revision (address, raw: revision)")        \
     X(DAM_F_UNIT_ABSENT, 10, DAM_WARN, "unit reads all ones (address: registers)")                           \
-    X(DAM_F_UNIT_OFF, 11, DAM_WARN, "unit with translation off, left alone (raw: GSTS)")                     \
+    X(DAM_F_UNIT_OFF, 11, DAM_WARN, "unit with translation off, left alone (raw: GSTS or control)")          \
     X(DAM_F_UNIT_MODE, 12, DAM_WARN, "unit in a table mode that is not supported, left alone (raw: RTADDR)") \
-    X(DAM_F_UNIT_DUPLICATE, 13, DAM_WARN, "two DRHD structures name the same registers (address)")           \
+    X(DAM_F_UNIT_DUPLICATE, 13, DAM_WARN, "the firmware names the same registers twice (address)")           \
     X(DAM_F_UNIT_FAULTS, 14, DAM_INFO, "the old kernel left fault status bits (raw: FSTS)")                  \
     X(DAM_F_UNIT_PMR, 15, DAM_INFO, "protected memory regions are enabled (raw: PMEN)")                      \
     X(DAM_F_UNIT_QUEUE_ERROR, 16, DAM_WARN,                                                                  \
@@ -53,7 +54,7 @@ enum dam_severity {
     X(DAM_F_RMRR_BAD, 41, DAM_WARN, "firmware region with a bad base or limit: ignored (address, raw)")      \
     X(DAM_F_RMRR_IN_RAM, 42, DAM_WARN, "firmware region inside the old kernel's memory")                     \
     X(DAM_F_VERIFY_REGISTER, 50, DAM_ERROR, "register does not read back as written (address, raw)")         \
-    X(DAM_F_VERIFY_CONTEXT, 51, DAM_ERROR, "context entry does not read back as written")                    \
+    X(DAM_F_VERIFY_CONTEXT, 51, DAM_ERROR, "context or device table entry does not read back as written")    \
     X(DAM_F_VERIFY_TREE, 52, DAM_ERROR, "new page tables failed verification: requester blocked")            \
     X(DAM_F_WAIT_TIMEOUT, 53, DAM_ERROR, "hardware did not answer in time (address: register, raw)")         \
     X(DAM_F_CMDLINE_WORD, 60, DAM_WARN, "cofferdam.* word not understood, ignored (index: its number)")      \
@@ -65,7 +66,8 @@ enum dam_severity {
     X(DAM_F_UNITS_MIXED, 66, DAM_WARN, "a unit was not taken over; others were (raw: how many not)")         \
     /* 70-89: scalable mode and broken tables */                                                             \
     X(DAM_F_SM_CONTEXT, 70, DAM_ERROR, "scalable-mode context entry that the unit refuses: quarantined")     \
-    X(DAM_F_PASID_DIRECTORY, 71, DAM_ERROR, "PASID directory outside known memory: quarantined")             \
+    X(DAM_F_PASID_DIRECTORY, 71, DAM_ERROR,                                                                  \
+      "PASID directory (AMD: GCR3 table) outside known memory: quarantined")                                 \
     X(DAM_F_PASID_DIR_RESERVED, 72, DAM_ERROR,                                                               \
       "PASID-directory entry with reserved bits set: its PASIDs quarantined (iova: the first)")              \
     X(DAM_F_PASID_DIR_POINTER, 73, DAM_ERROR,                                                                \
@@ -99,7 +101,7 @@ enum dam_severity {
     X(DAM_F_PAGE_QUEUE, 96, DAM_WARN,                                                                        \
       "page requests were written into memory: led into the pool (raw: PQA)")                                \
     X(DAM_F_IRT_POINTER, 97, DAM_ERROR,                                                                      \
-      "interrupt remapping table outside known memory: silenced (raw: IRTA)")                                \
+      "interrupt remapping table outside known memory: silenced (raw: what leads to it)")                    \
     X(DAM_F_IRT_KEPT, 98, DAM_WARN,                                                                          \
       "no room for the interrupt remapping table, or no queue: left in old memory")                          \
     X(DAM_F_IRTE_RESERVED, 99, DAM_WARN,                                                                     \
@@ -126,8 +128,8 @@ enum dam_severity {
     X(DAM_F_WINDOW_WIDTH, 118, DAM_WARN,                                                                     \
       "the crash window ends where the page tables do (address, raw: end)")                                  \
     X(DAM_F_WINDOW_NESTED, 121, DAM_WARN, "crash window refused: translation was nested")                    \
-    X(DAM_F_RAISED, 119, DAM_INFO, "translation was off and was turned on (raw: GSTS)")                      \
-    X(DAM_F_RAISE_FAILED, 120, DAM_ERROR, "translation could not be turned on (raw: GSTS)")                  \
+    X(DAM_F_RAISED, 119, DAM_INFO, "translation was off and was turned on (raw: GSTS or control)")           \
+    X(DAM_F_RAISE_FAILED, 120, DAM_ERROR, "translation could not be turned on (raw: GSTS or control)")       \
     X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \
       "ATS cannot be switched off in the device: no way to its registers (raw: error)")                      \
     X(DAM_F_ATS_STAYS_ON, 131, DAM_WARN, "ATS or page requests stay on (address: register, raw)")            \
@@ -135,7 +137,7 @@ enum dam_severity {
     X(DAM_F_ATS_UNASKED, 133, DAM_WARN, "ATS was on in a device that was not allowed translated requests")   \
     X(DAM_F_PCI_CAPABILITIES, 134, DAM_WARN, "list of PCI capabilities that does not end or leads outside")  \
     X(DAM_F_ATS_TIME, 135, DAM_WARN, "no time left to switch ATS off (raw: requesters not looked at)")       \
-    X(DAM_F_UNIT_BASE, 136, DAM_ERROR, "DRHD with an impossible register base, ignored (address)")           \
+    X(DAM_F_UNIT_BASE, 136, DAM_ERROR, "unit with an impossible register base, ignored (address)")           \
     X(DAM_F_UNIT_LEFT, 137, DAM_ERROR, "unit could not be planned, left alone (raw: stop code)")             \
     /* 138-149: ATS, units, segments */                                                                      \
     /* 150-169: the stage */                                                                                 \

@@ -156,10 +156,12 @@ const char *text_of_unit_status(uint32_t status)
                                "1:absent\0"
                                "2:off, left alone\0"
                                "3:not supported, left alone\0"
-                               "4:broken root table, left alone\0"
+                               "4:broken root or device table, left alone\0"
                                "5:failed, on the old tables\0"
                                "6:failed after the switch\0"
-                               "7:planned, not reached\0";
-    static_assert(DAM_UNIT_TAKEN == 0 && DAM_UNIT_PLANNED == 7, "the list above");
+                               "7:planned, not reached\0"
+                               "8:turned on\0"
+                               "9:could not be planned, left alone\0";
+    static_assert(DAM_UNIT_TAKEN == 0 && DAM_UNIT_LEFT == 9, "the list above");
     return find(list, sizeof(list), status);
 }

@@ -77,7 +77,7 @@ def test_kernel_release(folder):
 def test_handed_over_untouched(folder):
     d = write(folder / "d", elf_dump(all_notes(note([(1, 160, summary(stop=6, phase=1, flags=0))]))))
     text = succeeds("log", d)
-    assert "handed over UNTOUCHED: stop code 6, translation is off in every VT-d unit" in text
+    assert "handed over UNTOUCHED: stop code 6, translation is off in every IOMMU" in text
     o = loads("log", d, "--json")
     assert o["summary"]["untouched"] is True and o["units"] == [] and o["requesters"] == []
 

@@ -12,6 +12,7 @@
 #include "pure/bytes.h"
 #include "pure/efi.h"
 #include "pure/setup.h"
+#include "pure/registers.h"
 #include "pure/text.h"
 
 // Every byte of boot_params, by its offset: 1 where the kernel's own value must come back. Typed in from the
@@ -208,12 +209,33 @@ static void formats(void **state)
     assert_string_equal(out, "a?[31m?b?");
 }
 
+static void registers(void **state)
+{
+    (void)state;
+    struct dam_note_unit u = {.before = {.vtd = {.rtaddr = 0x1000, .iqa = 5, .gsts = 0xC7000000}},
+                              .after = {.vtd = {.rtaddr = 0x7362E000, .gsts = 0x80000000}}};
+    char out[200];
+    const char *text = ", RTADDR 0x1000 -> 0x7362e000, GSTS 0xc7000000 -> 0x80000000";
+    assert_int_equal(registers_text(&u, out, sizeof(out)), strlen(text));
+    assert_string_equal(out, text);
+    u = (struct dam_note_unit){.kind = DAM_IOMMU_AMDVI,
+                               .before = {.amdvi = {.device_table = 0x12001FF, .control = 1ull << 40 | 1}},
+                               .after = {.amdvi = {.device_table = 0x736001FF, .command_base = 5}}};
+    registers_text(&u, out, sizeof(out));
+    assert_string_equal(out, ", DevTabBase 0x12001ff -> 0x736001ff, Control 0x10000000001 -> 0x0");
+    assert_int_equal(registers_text(&u, out, 10), 9);
+    assert_string_equal(out, ", DevTabB");
+    u.kind = 2;
+    assert_int_equal(registers_text(&u, out, sizeof(out)), 0);
+    assert_string_equal(out, "");
+}
+
 static void texts(void **state)
 {
     (void)state;
     assert_string_equal(text_of_stop(DAM_STOP_NONE), "taken over");
-    assert_string_equal(text_of_stop(DAM_STOP_IOMMU_OFF), "translation is off in every VT-d unit");
-    assert_string_equal(text_of_stop(DAM_STOP_UNITS), "some VT-d units could not be taken over");
+    assert_string_equal(text_of_stop(DAM_STOP_IOMMU_OFF), "translation is off in every IOMMU");
+    assert_string_equal(text_of_stop(DAM_STOP_UNITS), "some IOMMUs could not be taken over");
     assert_string_equal(text_of_stop(63), "?");
     assert_string_equal(text_of_policy(DAM_POLICY_FREEZE), "freeze");
     assert_string_equal(text_of_policy(DAM_POLICY_BLOCK), "block");
@@ -223,7 +245,7 @@ static void texts(void **state)
     assert_string_equal(text_of_error(DAM_E_IO + 1), "?");
     assert_string_equal(text_of_error(~0u), "?");
     assert_string_equal(text_of_unit_status(DAM_UNIT_PLANNED), "planned, not reached");
-    assert_string_equal(text_of_unit_status(8), "?");
+    assert_string_equal(text_of_unit_status(10), "?");
 #define DAM_X(name, value, severity, text) assert_string_equal(text_of_finding(value), text);
     DAM_FINDINGS(DAM_X)
 #undef DAM_X
@@ -236,13 +258,10 @@ static void texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(header_comes_back),
-        cmocka_unit_test(addresses_in_halves),
-        cmocka_unit_test(setup_data),
-        cmocka_unit_test(efi_root_pointer),
-        cmocka_unit_test(hostile_efi),
-        cmocka_unit_test(formats),
-        cmocka_unit_test(texts),
+        cmocka_unit_test(header_comes_back), cmocka_unit_test(addresses_in_halves),
+        cmocka_unit_test(setup_data),        cmocka_unit_test(efi_root_pointer),
+        cmocka_unit_test(hostile_efi),       cmocka_unit_test(formats),
+        cmocka_unit_test(registers),         cmocka_unit_test(texts),
     };
     return cmocka_run_group_tests_name("stage boot_params", tests, NULL, NULL);
 }
