@@ -51,6 +51,8 @@
 #define FAKE_AMD_EFR_GATS(n) ((uint64_t)(n) << 12)
 #define FAKE_AMD_EFR_GLX(n)  ((uint64_t)(n) << 14)
 #define FAKE_AMD_EFR_SEGS(n) ((uint64_t)(n) << 38)
+#define FAKE_AMD_EFR_PAS(n)  ((uint64_t)(n) << 32) // PASIDs have n + 1 bits
+#define FAKE_AMD_EFR_GIO     (1ull << 48)
 #define FAKE_AMD_EFR_HA      (1ull << 49)
 #define FAKE_AMD_EFR_HD      (1ull << 52)
 #define FAKE_AMD_EFR_SNP     (1ull << 63)
@@ -94,6 +96,8 @@ struct fake_amd_unit {
     unsigned haw;        // physical address bits
     unsigned latency;    // reads of the status until a Run bit follows; looks at the clock until a command is
                          // obeyed
+    bool supervisor;     // requests have a supervisor's rights in guest tables
+    bool leaf_rights;    // what is cached has the rights of the last entry alone (QEMU)
     uint16_t segment;    // of the devices below it
     uint32_t stuck;      // FAKE_AMD_STUCK_*
     unsigned stuck_from; // they begin after so many writes of registers
@@ -176,8 +180,9 @@ struct fake_amd_irq {
 // ---- making them
 // Gives the machine room for AMD IOMMUs; ends with fake_vtd_free().
 struct fake_amdvi *fake_amdvi_new(struct fake_vtd *machine);
-// Adds a unit: 6-level tables, INVALIDATE_ALL, guest translation with 4 levels and GCR3 tables of 3 levels,
-// no segments, no SNP; coherent once it runs. The test changes the members it wants, before use.
+// Adds a unit: 6-level tables, INVALIDATE_ALL, guest translation with 4 levels, GCR3 tables of 3 levels and
+// PASIDs of 20 bits, no segments, no SNP; coherent once it runs. The test changes the members it wants,
+// before use.
 struct fake_amd_unit *fake_amdvi_unit(struct fake_amdvi *amd, uint64_t base);
 // As the old kernel left it: on, with this device table register and buffers of 512 entries; events and
 // their interrupt on.

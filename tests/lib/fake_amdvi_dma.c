@@ -20,6 +20,7 @@ static struct naive_amdvi hardware(const struct fake_amd_unit *unit, struct fake
         .haw = unit->haw,
         .encrypt = unit->encrypt,
         .guest_1g = true,
+        .supervisor = unit->supervisor,
     };
 }
 
@@ -50,7 +51,7 @@ static bool is_illegal(const struct fake_amd_unit *unit, const uint64_t *w)
     const unsigned hats = (unsigned)(unit->efr >> 10 & 3), had = (unsigned)(w[0] >> 7 & 3);
     if (!(w[0] & V) || !(w[0] & TV))
         return false;
-    if (mode > (hats == 3 ? 0 : 4 + hats) || had == 2)
+    if (mode > (hats == 3 ? 0 : 4 + hats) || had == 2 || w[0] >> 63)
         return true;
     if (had && (!(unit->efr & FAKE_AMD_EFR_HA) || (had == 3 && !(unit->efr & FAKE_AMD_EFR_HD))))
         return true;
@@ -58,6 +59,8 @@ static bool is_illegal(const struct fake_amd_unit *unit, const uint64_t *w)
         return true;
     if (!(w[0] >> 55 & 1))
         return false;
+    if ((w[0] >> 54 & 1) && !(unit->efr & FAKE_AMD_EFR_GIO))
+        return true;
     return !(unit->efr & FAKE_AMD_EFR_GT) || !(unit->control & FAKE_AMD_GT) ||
            (w[0] >> 56 & 3) > (unit->efr >> 14 & 3) || guest > (unit->efr >> 12 & 3);
 }
@@ -151,10 +154,26 @@ static struct naive_amd_result walk(struct fake_amdvi *amd, struct fake_amd_unit
     struct naive_amd_result r = {.reason = NAIVE_AMD_DTE_RESERVED};
     if (is_illegal(unit, w))
         return r;
+    if ((w[0] & V) && pasid != NAIVE_AMD_NO_PASID && pasid >> ((unit->efr >> 32 & 31) + 1))
+        return (struct naive_amd_result){.reason = NAIVE_AMD_PASID, .silent = w[1] >> 34 & 1};
     r = naive_amdvi_by_entry(&hw, w, pasid, iova, write);
     if (r.ok && marks && (w[0] & V))
         mark(amd, unit, w, guest_pasid(w, pasid) != NAIVE_AMD_NO_PASID, &view, write);
     return r;
+}
+
+// What the last entry of a walk through host tables says by itself.
+static bool leaf_allows(struct fake_amdvi *amd, const struct fake_amd_unit *unit, const uint64_t *w,
+                        uint64_t iova, bool write)
+{
+    struct fake_amd_view view = view_of(amd, unit);
+    struct naive_amdvi hw = hardware(unit, &view);
+    uint64_t leaf = 0;
+    (void)naive_amdvi_by_entry(&hw, w, NAIVE_AMD_NO_PASID, iova, !write);
+    if (view.reads == 0 || view.reads > FAKE_AMD_READS)
+        return false;
+    // Of a page that several entries span they all say the same.
+    return fake_amd_view_read(&view, view.at[view.reads - 1], &leaf) && (leaf >> (write ? 62 : 61) & 1);
 }
 
 static bool is_excluded(const struct fake_amd_unit *unit, const uint64_t *w, uint64_t iova)
@@ -194,6 +213,9 @@ struct fake_amd_dma fake_amdvi_dma(struct fake_amdvi *amd, unsigned number, unsi
     if (!r.ok)
         return fault(amd, unit, devid, dte, r.reason, iova);
     struct naive_amd_result other = walk(amd, unit, dte->w, pasid, iova, !write, false);
+    if (unit->leaf_rights && !guest && (dte->w[0] >> 9 & 7)) {
+        other.ok = leaf_allows(amd, unit, dte->w, iova, !write);
+    }
     *e = (struct fake_amd_tlb){.page = iova >> 12,
                                .pa = r.pa & ~0xFFFull,
                                .did = did,

@@ -190,6 +190,8 @@ static struct naive_amd_result by_entry(const struct naive_amdvi *hw, const uint
         return fault(NAIVE_AMD_DTE_RESERVED);
     if (!(dte[0] >> 1 & 1))
         return fault(NAIVE_AMD_BLOCKED);
+    if (guest && (bits(dte[0], 57, 56) == 3 || bits(dte[2], 55, 54) > 1)) // no such numbers of levels
+        return fault(NAIVE_AMD_DTE_RESERVED);
     if (pasid != NAIVE_AMD_NO_PASID && !guest)
         return fault(NAIVE_AMD_PASID);
     if (!(write ? dte[0] >> 62 & 1 : dte[0] >> 61 & 1))

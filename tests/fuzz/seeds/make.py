@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes committed seeds again, those of note_, image_, pci_, flat_, dump_ and inspect_fuzz: tests/fuzz/seeds/make.py"""
+"""Writes committed seeds again, those of note_, image_, pci_, flat_, dump_, inspect_ and amdvi_fuzz: tests/fuzz/seeds/make.py"""
 import struct
 import sys
 from pathlib import Path
@@ -69,6 +69,31 @@ def old_tables():
     }
 
 
+def amd_tables(segments, *each):
+    """Entries of AMD tables, as amdvi_fuzz reads them. Every segment's device table is page 0."""
+    out = struct.pack("<BB8sH", segments, 19, bytes(8), 0)
+    for page, index, raw, *flags in each:
+        out += struct.pack("<BBHQ", page, flags[0] if flags else 1, index, raw)
+    return out
+
+
+def old_amd_tables():
+    """Seeds of amdvi_fuzz: host tables, guest tables of PASIDs, both, and what passes."""
+    rights = 3 << 61
+    host = [(0, 12, to(8, 3 | 3 << 9) | rights), (0, 13, 5, 0), (8, 0, to(9, 1 | 2 << 9) | rights),
+            (9, 0, to(10, 1 | 1 << 9) | rights), (10, 1, to(20, 1) | rights), (9, 1, 0x200001 | rights, 0),
+            (9, 2, 0x4FF000 | 1 | 7 << 9 | rights, 4)]
+    guest = [(0, 16, 3 | 3 << 54 | 1 << 56 | 1 << 58 | rights, 0), (0, 17, 6, 2), (1, 0, to(2, 1)), (2, 0, to(11, 1)),
+             (2, 3, to(11, 1)), (11, 0, to(12, 7)), (12, 0, to(13, 7)), (13, 0, to(14, 7)), (14, 1, to(21, 0x67)),
+             (13, 1, 0x2000E7, 0), (11, 511, to(12, 7))]
+    nested = [*host, *guest[:3], (0, 16, to(8, 3 | 3 << 9 | 3 << 54 | 1 << 58) | rights)]
+    through = [(0, 0, 3 | rights, 0), (0, 4, 3 | 1 << 61, 0), (0, 8, 1, 0), (0, 64, 0x84, 0)]
+    return {
+        "amdvi/host": amd_tables(0, *host), "amdvi/guest": amd_tables(0, *guest), "amdvi/nested": amd_tables(0, *nested),
+        "amdvi/through": amd_tables(0, *through), "amdvi/segments": amd_tables(3, *host, *through),
+    }
+
+
 def main():
     """All seeds, a few KiB each."""
     notes = all_notes(usual_note())
@@ -108,6 +133,7 @@ def main():
     seeds["dump/flat-kdump"] = changes(3, (4096 + 16, b"\0\x10"))
     seeds["dump/file-elf"], seeds["dump/file-kdump"] = elf_dump(notes), kdump_dump(notes)
     seeds.update(old_tables())
+    seeds.update(old_amd_tables())
     for name, data in seeds.items():
         path = HERE / name
         path.parent.mkdir(exist_ok=True)
