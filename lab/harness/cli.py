@@ -7,7 +7,6 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import datetime, timezone
-from pathlib import Path
 
 from . import scenarios, table
 from .crash import Crash, alone, prepare
@@ -144,7 +143,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="lab/run", description=about)
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
     parser.add_argument("--list", action="store_true", help="print every scenario")
-    parser.add_argument("--set", dest="group", choices=("check", "full", "demo", "broken", "modes", "rule", "inspect"), help="run the scenarios of a set")
+    parser.add_argument("--set", dest="group", choices=("check", "full", "demo", "broken", "modes", "rule", "inspect", "amd"), help="run the scenarios of a set")
     parser.add_argument("--table", action="store_true", help="write docs/results.md and docs/states.md from the results kept so far")
     parser.add_argument("--demo", action="store_true", help="run the set demo and print it side by side")
     parser.add_argument("--without", action="store_true", help="leave Cofferdam out of the named runs, to compare")

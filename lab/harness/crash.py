@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import assets, dump, guest, packages
+from . import assets, dump, guest, kinds, packages
 from .paths import RUNS, LabError
 from .pcie import ats_enabled
 from .plant import plant
-from .planter import REGISTERS, Planted, Planter, requester_ids
-from .qemu import DEVICES, FIRMWARE_OVMF, TRACE_EVENTS, GuestMemory, Machine, memory_bytes
+from .planter import Planted, requester_ids
+from .qemu import DEVICES, FIRMWARE_OVMF, GuestMemory, Machine, memory_bytes
 from .scenarios import Scenario
 from .serial import SerialReader
 from .storm import TICK_S, StormGuard
@@ -35,8 +35,6 @@ DISK_WAYS = {  # how the disk that takes the dump goes about it: past the IOMMU,
     "nvme": "nvme,id=dump,drive=dump,serial=dump",
 }
 END_LINES = {"crash": dump.PANIC_LINE, "ordinary": r"Starting new kernel"}
-UNIT = {"gsts": (0x1C, "w"), "rtaddr": (0x20, "g"), "fsts": (0x34, "w"), "fectl": (0x38, "w"), "iqh": (0x80, "g"),
-        "iqt": (0x88, "g"), "iqa": (0x90, "g"), "irta": (0xB8, "g")}
 UNEXPECTED = {"failed": r"LAB: failed: (.*)", "panic": r"Kernel panic - not syncing: (.*)"}
 
 
@@ -46,6 +44,7 @@ class Record:
 
     folder: Path
     panic: float | None = None
+    stage_meets: float | None = None  # the unit is as the stage meets it: at the panic, or when it has been broken
     first_line: float | None = None  # of the capture kernel
     hand_over: float | None = None  # moment of the first picture
     hand_over_text: str = ""
@@ -133,7 +132,7 @@ def _arguments(scenario: Scenario, vmlinuz: Path, folder: Path) -> list[str]:
             "-chardev", "socket,id=gdb,fd={gdb}",  # nobody listens until registers are to be written
             "-chardev", "file,id=ser,path=/proc/self/fd/{serial}", "-serial", "chardev:ser",
             "-D", "/proc/self/fd/{trace}", "-msg", "timestamp=on"]
-    for event in TRACE_EVENTS:
+    for event in kinds.of(scenario.iommu).EVENTS:
         argv += ["-trace", f"enable={event}"]
     argv += _firmware(scenario, folder)
     argv += ["-kernel", str(vmlinuz), "-initrd", str(folder / "initrd"), "-append", line]
@@ -207,6 +206,7 @@ class Crash:
         """at_hand_over(machine) is called with the machine held at the hand-over, once its picture is taken."""
         self.scenario, self.argv, self.progress, self.at_hand_over = scenario, argv, progress, at_hand_over
         self.record = Record(folder)
+        self.kind = kinds.of(scenario.iommu)
         self.serial: SerialReader | None = None
         self.guard: StormGuard | None = None
         self._since = 0.0  # when the machine was held last
@@ -219,7 +219,7 @@ class Crash:
             nets = sum("netdev" in a for d in self.scenario.devices for a in DEVICES[d] if a == "-netdev")
             machine = Machine(self.argv, memory, self.record.folder / "qemu.log", 3 if nets else 0,
                               packages.qemu(self.scenario.qemu)[1])
-            self.record.trace = TraceReader(machine.trace_fd)
+            self.record.trace = TraceReader(machine.trace_fd, self.kind)
             self.record.trace.start()
             self.serial = SerialReader(machine.serial_fd, self.record.folder / "serial.log")
             self.serial.start()
@@ -261,12 +261,14 @@ class Crash:
         self.progress("loading the capture kernel with kexec -p")
         self._must(machine, "load", r"LAB: loaded")
         self._must(machine, "dma", r"LAB: dma running")
+        self._unit(machine)
         self.progress("devices are doing DMA; crashing")
         self._must(machine, "dma", r"LAB: crash now")
-        self.guard = StormGuard(machine, self.record.trace)
+        self.guard = StormGuard(machine, self.record.trace, self.kind)
         self.record.rids = requester_ids(machine)
         self.record.qemu = machine.version
         self.record.panic = self._must(machine, "panic", END_LINES[self.scenario.way])[2]
+        self.record.stage_meets = self.record.panic
         if self.scenario.plant:
             self._plant(machine)
 
@@ -278,9 +280,12 @@ class Crash:
         if late:
             raise LabError(f"the {late[0]} was faster than the planter")
         texts = [text for _, text in self.serial.lines]
-        planter = Planter(machine, machine.physical(), machine.memory, guest.rules(texts), guest.crash_region(texts),
-                          guest.system_ram(texts), lambda seconds: self._run_for(machine, seconds))
+        planter = self.kind.planter(machine, machine.physical(), machine.memory, self.kind.rules(texts, guest.known(texts)),
+                                    guest.crash_region(texts), guest.system_ram(texts),
+                                    lambda seconds: self._run_for(machine, seconds))
         self.record.planted = plant(self.scenario.plant, planter)
+        self._unit(machine)
+        self.record.stage_meets = time.time()
         self.progress(f"planted {self.scenario.plant}")
         self._held(machine, False)
 
@@ -358,10 +363,18 @@ class Crash:
         if left > 0:
             time.sleep(left)
 
+    def _unit(self, machine: Machine) -> dict[str, int]:
+        """Reads the unit's registers, and remembers the root pointer if they tell it."""
+        if not self.scenario.iommu:
+            return {}
+        registers = machine.registers(self.kind.UNIT, self.kind.REGISTERS)
+        self.record.trace.root_is(time.time(), self.kind.pointer(registers))
+        return registers
+
     def _picture(self, machine: Machine) -> GuestMemory:
         """Pauses the machine, copies its memory, lets it run on; the pause is not counted in any figure."""
-        if self.record.before is None and self.scenario.iommu:
-            self.record.registers = machine.registers(REGISTERS, UNIT)  # before a signal makes the monitor deaf
+        if self.record.before is None:
+            self.record.registers = self._unit(machine)  # before a signal makes the monitor deaf
         start = time.time()
         machine.hold(self.scenario.pause)
         copy = machine.memory.copy()

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from . import guest, kdumpfile
 from .crash import SETTLE_S, Record
+from .kind import Kind
 from .packages import command
-from .paths import LabError
 from .qemu import GuestMemory, Machine
-from .trace import translations
 
 QEMU_FORMATS = {"elf": "qemu.elf", "kdump-zlib": "qemu.zlib", "kdump-lzo": "qemu.lzo", "kdump-snappy": "qemu.snappy"}
 QEMU_LIMIT_S = 240
@@ -70,16 +69,17 @@ def keep_picture(memory: GuestMemory, folder: Path) -> None:
                 os.pwrite(out.fileno(), os.pread(memory.fd, min(4 << 20, end - at), at), at)
 
 
-def keep_seen(record: Record, folder: Path) -> None:
+def keep_seen(record: Record, kind: Kind, folder: Path) -> None:
     """Writes what was seen from outside: the tables that the dead kernel left, and DMA through them."""
     texts = [text for _, text in record.lines]
     latched = record.trace.root_before(record.panic)
     later = [when for when, *_ in record.trace.roots if when > record.panic]
-    rules = guest.rules(texts)
-    seen = translations(record.trace.total(record.panic + SETTLE_S, min(later, default=record.hand_over)))
+    rules = kind.rules(texts, guest.known(texts))
+    tables = kind.tables(record.before.read, latched or 0, rules)
+    seen = kind.accesses(record.trace.total(record.panic + SETTLE_S, min(later, default=record.hand_over)), tables)
     out = {
-        "root": latched[0] if latched else None, "scalable": bool(latched and latched[1]),
-        "width": rules.width, "cap": rules.cap, "ecap": rules.ecap,
+        "kind": kind.DEVICE, "pointer": latched,
+        "rules": {name: value for name, value in vars(rules).items() if isinstance(value, int)},
         "rids": record.rids, "map": record.before.ranges(),
         "system_ram": guest.system_ram(texts), "crash_region": guest.crash_region(texts),
         "kernel": guest.kernel_version(texts), "qemu": record.qemu,

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What the guest says about itself on its console: its memory, its IOMMU. Nothing of it comes from Cofferdam."""
 import re
-
-from .vtdread import Rules
+from typing import Callable
 
 MIB = 1 << 20
 Span = tuple[int, int]
 _IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
 _E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] usable")
-_WIDTH = re.compile(r"DMAR: Host address width (\d+)")
-_CAPABILITIES = re.compile(r"DMAR: dmar0: .* cap ([0-9a-f]+) ecap ([0-9a-f]+)")
 
 
 def _spans(texts: list[str], kind: str) -> list[Span]:
@@ -59,14 +56,7 @@ def kernel_version(texts: list[str]) -> str:
     return found.group(1) if found else "?"
 
 
-def rules(texts: list[str], walls: list[Span] | None = None) -> Rules:
-    """Returns what the unit takes for sound, as the first kernel printed it.
-
-    With walls, tables must lie in the first kernel's memory and outside of them: what old tables may do.
-    """
-    width, caps = _first(_WIDTH, texts), _first(_CAPABILITIES, texts)
-    kept = {"width": int(width.group(1))} if width else {}
-    if caps:
-        kept.update(cap=int(caps.group(1), 16), ecap=int(caps.group(2), 16))
+def known(texts: list[str], walls: list[Span] | None = None) -> Callable[[int], bool]:
+    """Returns what tells whether an address lies in the first kernel's memory, and outside of walls: what old tables may."""
     spans = without(system_ram(texts), walls or [])
-    return Rules(known=lambda address: any(start <= address < end for start, end in spans), **kept)
+    return lambda address: any(start <= address < end for start, end in spans)

@@ -3,16 +3,16 @@
 the lab's own reader, DMA as QEMU translated it."""
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from . import dumps, elfcore, kdumpfile
+from . import dumps, elfcore, kdumpfile, kinds
 from .ask import Asked, Range
 from .guest import without
 from .packages import command
 from .policycheck import _merged
-from .vtdread import PASS_THROUGH, Rules, Tables
+from .views import PASS_THROUGH, Views
 
 PAGE = 4096
 PLAIN_PASID = 0xFFFFFFFF
@@ -53,13 +53,13 @@ class Case:
     def __init__(self, name: str, folder: Path):
         self.name, self.folder = name, folder
         self.seen = json.loads((folder / dumps.SEEN).read_text())
+        self.kind = kinds.of(self.seen["kind"])
         self.picture = Picture(folder / "picture.raw", self.seen["map"])
 
     @property
     def root_option(self) -> tuple[str, ...]:
         """What tells the tool where the dead kernel's root table is."""
-        mode = "scalable" if self.seen["scalable"] else "legacy"
-        return "--vtd-root", f"0x{self.seen['root']:x},{mode}"
+        return self.kind.root_option(self.seen["pointer"])
 
     @property
     def map_option(self) -> tuple[str, ...]:
@@ -70,12 +70,12 @@ class Case:
         return out
 
     @cached_property
-    def tables(self) -> Tables:
+    def tables(self) -> Views:
         """The dead kernel's tables as the lab's own reader reads them."""
         seen = self.seen
         spans = without([tuple(s) for s in seen["system_ram"]], [tuple(s) for s in seen["crash_region"]])
-        rules = Rules(seen["width"], seen["cap"], seen["ecap"], lambda at: any(a <= at < b for a, b in spans))
-        return Tables(self.picture.read, seen["root"], seen["scalable"], rules)
+        rules = replace(self.kind.rules([], lambda at: any(a <= at < b for a, b in spans)), **seen["rules"])
+        return self.kind.tables(self.picture.read, seen["pointer"], rules)
 
     def sources(self) -> list[int]:
         """Returns every requester with tables or identity, PASIDs other than that of plain requests left out."""

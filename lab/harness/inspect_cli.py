@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import dumps, scenarios
+from . import dumps, kinds, scenarios
 from .cli import Tap, _enough_room, _progress
 from .crash import Crash, alone, prepare
 from .dump import examine
@@ -23,7 +23,7 @@ def _make(scenario: scenarios.Scenario, say) -> Path:
     try:
         if record.problem or record.before is None:
             raise LabError(f"{scenario.name}: {record.problem or 'no picture of memory'}")
-        dumps.keep_seen(record, folder)
+        dumps.keep_seen(record, kinds.of(scenario.iommu), folder)
         dumps.keep_picture(record.before, folder)
     finally:
         record.close()

@@ -7,7 +7,7 @@ CONFIG_INTEL_IOMMU_DEBUGFS=y, a serial console, an initramfs and the drivers bui
 import shutil
 from pathlib import Path
 
-from . import cpio
+from . import cpio, kinds
 from .ask import run
 from .crash import COMMON
 from .packages import unpacked
@@ -51,7 +51,7 @@ def _argv(image: Path, iommu: str, words: str, folder: Path) -> list[str]:
     return argv
 
 
-def _boot(name: str, image: Path, folder: Path) -> tuple[list[tuple[str, list[str]]], tuple[int, bool]]:
+def _boot(name: str, image: Path, folder: Path) -> tuple[list[tuple[str, list[str]]], int]:
     """Returns what debugfs said by device, and the root table; leaves a dump in the folder."""
     iommu, words = GUESTS[name]
     busybox = (unpacked("busybox-static") / "root/bin/busybox").read_bytes()
@@ -60,7 +60,7 @@ def _boot(name: str, image: Path, folder: Path) -> tuple[list[tuple[str, list[st
     memory = GuestMemory(memory_bytes(MEMORY))
     machine = Machine(_argv(image, iommu, words, folder), memory, folder / "qemu.log", 2, {})
     try:
-        trace, serial = TraceReader(machine.trace_fd), SerialReader(machine.serial_fd, folder / "serial.log")
+        trace, serial = TraceReader(machine.trace_fd, kinds.of(iommu)), SerialReader(machine.serial_fd, folder / "serial.log")
         trace.start()
         serial.start()
         got = serial.wait({"ends": r"LAB: debugfs ends", "failed": r"LAB: failed: .*|Kernel panic.*"}, BOOT_S)
@@ -76,8 +76,7 @@ def _boot(name: str, image: Path, folder: Path) -> tuple[list[tuple[str, list[st
         memory.close()
     lines = [text for _, text in serial.lines]
     start = next(n for n, text in enumerate(lines) if "LAB: debugfs begins" in text)
-    root = trace.roots[-1]
-    return _by_device(lines[start + 1:-1]), (root[1], root[2])
+    return _by_device(lines[start + 1:-1]), trace.roots[-1][1]
 
 
 def compare(image: Path, tap, say) -> None:
@@ -87,11 +86,11 @@ def compare(image: Path, tap, say) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         say(f"{name}: booting")
-        devices, (root, scalable) = _boot(name, image, folder)
+        devices, root = _boot(name, image, folder)
         problems, rows = [], 0
-        where = f"0x{root:x},{'scalable' if scalable else 'legacy'}"
+        where = kinds.of(GUESTS[name][0]).root_option(root)
         for device, want in devices:
-            answer = run([str(TOOL), "inspect", str(folder / "dump"), "ranges", device, "--debugfs", "--vtd-root", where])
+            answer = run([str(TOOL), "inspect", str(folder / "dump"), "ranges", device, "--debugfs", *where])
             got = [line for _, own in _by_device(answer.out.split("\n")) for line in own]
             rows += len(want) - 2
             if answer.status or got != want:

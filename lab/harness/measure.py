@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Turns what was seen of one crash into figures. What each figure means is in lab/README.md."""
 import re
-from collections import Counter
 from dataclasses import dataclass
 
-from . import dump, guest, policycheck
+from . import dump, guest, kinds, policycheck
 from .crash import Record
 from .guest import MIB, Span
+from .kind import Kind
 from .planter import Planted
 from .policycheck import Terms
 from .scenarios import Scenario
-from .trace import count, translations
-from .vtdread import ADDRESS, Read, Rules, Tables
+from .views import ADDRESS, Read, Views
 
 FLASH_REGIONS = ("pc.bios", "system.flash0", "system.flash1")
 _PCI_NAME = re.compile(r"([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
-ROOT_FINDINGS = (17, 81)  # the root pointer itself: zero is a value, too
-_REASON = re.compile(rb"vtd_dmar_fault sid \S+ fault (\d+)")
 FLASH = (0xFF000000, 1 << 32)
 
 
-def _memory_figures(record: Record, old_memory: list[Span], old: Tables | None) -> dict:
+def _memory_figures(record: Record, old_memory: list[Span], old: Views | None) -> dict:
     if not record.before or not record.after:
         return {}
     changed = record.after.changed_pages(record.before, old_memory)
@@ -38,9 +35,10 @@ class View:
     """The tables before and after, as they lie in memory at hand-over, and what they are held against."""
 
     terms: Terms
-    old: Tables | None
-    new: Tables | None
-    rtaddr: int  # what the register read when the stage began
+    old: Views | None
+    new: Views | None
+    kind: Kind
+    pointer: int  # what the root pointer's register read when the stage began
     took_over: bool
     judged: bool  # there is something to judge: Cofferdam ran, and both tables are known
     scratch: int | None
@@ -48,40 +46,26 @@ class View:
     read: Read
 
 
-def _tables(record: Record, root: tuple[int, bool] | None, rules: Rules) -> Tables | None:
-    return Tables(record.before.read, root[0], root[1], rules) if root and record.before else None
-
-
-def _planted_tables(record: Record, rules: Rules) -> Tables:
-    """Returns the tables that the root pointer's register names; where it names none, all of them are broken."""
-    rtaddr = record.planted.rtaddr
-    scalable = bool(rtaddr >> 10 & 1)
-    if rtaddr >> 11 & 1 or (scalable and not rules.ecap >> 43 & 1) or not rules.known(rtaddr & ADDRESS):
-        return Tables(lambda address, length: None, rtaddr & ADDRESS, rules=Rules(known=lambda address: False))
-    return Tables(record.before.read, rtaddr & ADDRESS, scalable, rules)
-
-
 def _view(scenario: Scenario, record: Record, terms: Terms, texts: list[str]) -> View:
-    latched = record.trace.root_before(record.panic)
+    kind = kinds.of(scenario.iommu)
+    latched = record.trace.root_before(record.stage_meets)
     taken = record.trace.root_before(record.hand_over) if record.hand_over else None
-    rtaddr = latched[0] | latched[1] << 10 if latched else 0
-    rules = guest.rules(texts, terms.walls)
-    old = _tables(record, latched, rules)
-    if scenario.raised and old is None:
-        old = Tables(lambda address, length: None, 0)
+    pointer = record.planted.pointer if record.planted else latched or 0
+    read = record.before.read if record.before else lambda address, length: None
+    old = new = None
+    if scenario.raised:
+        old = kind.nothing()
         old.add_identity(sorted(record.rids.values()))
-    if record.planted:
-        rtaddr = record.planted.rtaddr
-        if record.before and old and rtaddr != old.root:
-            old = _planted_tables(record, rules)
-    new = _tables(record, taken, guest.rules(texts))
+    elif record.before and latched is not None:
+        old = kind.tables(read, pointer, kind.rules(texts, guest.known(texts, terms.walls)))
+    if record.before and taken is not None:
+        new = kind.tables(read, taken, kind.rules(texts, guest.known(texts)))
     judged = bool(scenario.cofferdam and old and new)
     scratch = policycheck.scratch_page(terms, old, new) if judged else None
-    return View(terms, old, new, rtaddr, bool(taken and taken != latched), judged, scratch, record.planted,
-                record.before.read if record.before else lambda address, length: None)
+    return View(terms, old, new, kind, pointer, taken is not None and taken != latched, judged, scratch, record.planted, read)
 
 
-def _maps_flash(old: Tables) -> bool:
+def _maps_flash(old: Views) -> bool:
     """Tells whether any requester could reach the firmware flash while translation is on."""
     if old.passes_through():
         return True
@@ -89,20 +73,11 @@ def _maps_flash(old: Tables) -> bool:
                for source in old.contexts for leaf in old.leaves(source))
 
 
-def _by_reason(events: Counter) -> dict[str, int]:
-    """Returns the faults by their reason (the numbers of the specification's fault table)."""
-    out: Counter = Counter()
-    for text, n in events.items():
-        found = _REASON.match(text)
-        if found:
-            out[found.group(1).decode()] += n
-    return dict(out)
-
-
 def _trace_figures(record: Record, view: View) -> dict:
     crash = record.trace.total(record.panic, record.end)
     after = record.trace.total(record.hand_over, record.end)
-    seen = translations(after)
+    seen = view.kind.accesses(after, view.new or view.old)
+    faults = view.kind.faults(after)
     off = record.trace.off_seconds(record.panic, record.end, record.paused)
     # The capture kernel's own driver of the dump disk reaches its memory through the window; nobody else may.
     own = record.rids.get("dump") if view.terms.window else None
@@ -116,9 +91,9 @@ def _trace_figures(record: Record, view: View) -> dict:
     out = {
         "flash_writes_exact": "guest_errors" not in record.sampled or cannot_reach_flash,
         "flash_writes": sum(n for name, n in regions.items() if name in FLASH_REGIONS),
-        "faults_recorded": count(crash, "vtd_dmar_fault"),
-        "faults_after_hand_over": count(after, "vtd_dmar_fault"),
-        "faults_by_reason": _by_reason(after),
+        "faults_recorded": sum(view.kind.faults(crash).values()),
+        "faults_after_hand_over": sum(faults.values()),
+        "faults_by_reason": dict(faults),
         "translation_off_s": off,
         "translation_off_after_s": record.trace.off_seconds(record.hand_over, record.end, record.paused),
         "translated_accesses": sum(seen.values()),
@@ -151,14 +126,14 @@ def _stray_interrupts(lines: list[str]) -> int | None:
     return sum("No irq handler for vector" in text for text in lines[set_up[0]:]) if set_up else None
 
 
-def _stage_figures(record: Record) -> dict:
+def _stage_figures(record: Record, kind: Kind) -> dict:
     lines = [text.split("cofferdam: ", 1)[1] for _, text in record.lines if "cofferdam: " in text]
-    copied = [text for _, text in record.lines if "translation tables from previous kernel" in text]
+    copied = [found.group(1) for _, text in record.lines if (found := re.search(kind.INHERITED, text))]
     later = [text for when, text in record.lines if record.panic and when >= record.panic]
     return {"stage_lines": lines, "hand_over": record.hand_over_text,
             "interrupt_table_copied": any("Copied IR table" in text for text in later),
             "stray_interrupts": _stray_interrupts(later),
-            "linux_says": copied[-1].split("DMAR: ")[-1] if copied else ""}
+            "linux_says": copied[-1] if copied else ""}
 
 
 def _note_figures(view: View, note: dict | None) -> dict:
@@ -175,7 +150,7 @@ def _note_figures(view: View, note: dict | None) -> dict:
             out["note_disagrees"] = _disagreements(view, note)
             out["note_agrees"] = not out["note_disagrees"]
         if view.planted:
-            named = _findings_about(view.planted, view.read, note["findings"])
+            named = _findings_about(view.planted, view.read, note["findings"], view.kind.ROOT_FINDINGS)
             out["findings"] = named
             out["plant_found"] = bool(named) or not view.planted.finding
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -183,7 +158,7 @@ def _note_figures(view: View, note: dict | None) -> dict:
     return out
 
 
-def _findings_about(planted: Planted, read: Read, findings: list[dict]) -> list[str]:
+def _findings_about(planted: Planted, read: Read, findings: list[dict], about_root: tuple[int, ...]) -> list[str]:
     """Returns the findings that name a planted place and the value that was put there, or is there at hand-over."""
     put = {address: value for address, _, value in planted.changes}
     values = {value for _, value in planted.registers}
@@ -194,39 +169,18 @@ def _findings_about(planted: Planted, read: Read, findings: list[dict]) -> list[
         words = [address & -8, (address & -8) + 8]  # an entry of a root or context table has two
         there = {int.from_bytes(read(at, 8) or b"", "little") for at in words} | {put.get(at) for at in words}
         who = (one.get("requester", "")[5:], raw)
-        if (raw in there and any(at in put for at in words)) or (raw in values and (raw or one["code"] in ROOT_FINDINGS)) or who in names:
+        if (raw in there and any(at in put for at in words)) or (raw in values and (raw or one["code"] in about_root)) or who in names:
             out.append(f"{one['code']} {one['text']} ({one['address']}, {one['raw']})")
     return out
 
 
-def _unit_problems(registers: dict[str, int], walls: list[Span], root: int) -> list[str]:
-    """What of the unit still leans on the dead kernel at hand-over."""
-    on = {name: bool(registers["gsts"] >> bit & 1) for name, bit in (("TES", 31), ("QIES", 26), ("IRES", 25))}
-    wrong = []
-    for used, name in ((True, "rtaddr"), (on["QIES"], "iqa"), (on["IRES"], "irta")):
-        address = registers[name] & ADDRESS
-        if used and not any(start <= address < end for start, end in walls):
-            wrong.append(f"{name} 0x{registers[name]:x} lies in old memory")
-    if not on["TES"]:
-        wrong.append("translation is off")
-    if registers["rtaddr"] & ADDRESS != root:
-        wrong.append(f"rtaddr reads 0x{registers['rtaddr']:x}, in use is 0x{root:x}")
-    if registers["iqh"] != registers["iqt"]:
-        wrong.append(f"the queue is not empty: head 0x{registers['iqh']:x}, tail 0x{registers['iqt']:x}")
-    if registers["fsts"] & 0x70:
-        wrong.append(f"queue errors are left: fsts 0x{registers['fsts']:x}")
-    if not registers["fectl"] >> 31:
-        wrong.append("the fault interrupt is not masked")
-    return wrong
-
-
 def _disagreements(view: View, note: dict) -> list[str]:
     unit, out = note["units"][0], []
-    before, after = (int(unit[when]["rtaddr"], 16) for when in ("before", "after"))
-    seen = [("root table before", before, view.rtaddr),
+    before, after = (int(unit[when][view.kind.NOTE_ROOT], 16) for when in ("before", "after"))
+    seen = [("root table before", before, view.pointer),
             ("root table after", after & ADDRESS, view.new.root),
             ("policy", note["summary"]["policy"], view.terms.policy),
-            ("requesters", sum("others" not in r["flags"] for r in note["requesters"]), len(view.old.contexts)),
+            ("requesters", sum("others" not in r["flags"] for r in note["requesters"]), len(view.old.listed())),
             ("hidden", "iommu-hidden" in note["summary"]["flag_names"], bool(view.terms.window))]
     # Where broken requesters would be scratched the page is made beforehand, and nobody may lead there.
     if view.scratch or view.terms.broken != "scratch":
@@ -257,7 +211,7 @@ def figures(scenario: Scenario, record: Record) -> dict:
     out: dict = {"old_memory_pages": sum(end - start for start, end in terms.ram) // 4096,
                  "crash_region": [f"0x{a:x}-0x{b - 1:x}" for a, b in crash], "problem": record.problem}
     view = _view(scenario, record, terms, texts)
-    out.update(_stage_figures(record))
+    out.update(_stage_figures(record, view.kind))
     out.update(_time_figures(record))
     out.update(_memory_figures(record, terms.ram, view.old))
     if record.hand_over is not None and record.end is not None:
@@ -268,7 +222,7 @@ def figures(scenario: Scenario, record: Record) -> dict:
             wrong = policycheck.problems(terms, view.old, view.new)
         out["tables_follow_policy"], out["table_problems"] = not wrong, wrong
     if view.old:
-        out["requesters"] = len(view.old.contexts)
+        out["requesters"] = len(view.old.listed())
         out["old_mapped_ranges"] = sum(len(view.old.leaves(s)) for s in view.old.contexts)
         out["table_mode"] = view.old.mode()
     out["took_over"] = view.took_over
@@ -276,7 +230,7 @@ def figures(scenario: Scenario, record: Record) -> dict:
     if record.registers:
         out["registers"] = {name: f"0x{value:x}" for name, value in record.registers.items()}
         if view.judged and view.took_over:
-            out["unit_problems"] = _unit_problems(record.registers, walls, view.new.root)
+            out["unit_problems"] = view.kind.unit_problems(record.registers, walls, view.new.root)
             out["unit_is_ours"] = not out["unit_problems"]
     out["next_kernel_up"] = record.guest_status == 0
     if record.ats_on is not None:

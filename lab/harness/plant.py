@@ -2,15 +2,16 @@
 """Breaks the dead kernel's IOMMU state in one defined way, between the panic line and the stage.
 
 One small function a case, found by its name with "-" for "_"; its docstring is what the scenario is about. The victim
-is a device with DMA running. This file: root and context entries of legacy mode, and page tables of every mode.
+is a device with DMA running. This file: root and context entries of VT-d's legacy mode, and the list of all.
 """
-from . import plant_scalable, plant_unit
+from . import plant_amd, plant_scalable, plant_tables, plant_unit
 from .cases import BUS_LOST, CASES, CUT, ENTRY_LOST, NOWHERE, VICTIM_LOST, case
-from .planter import REGISTERS, Planted, Planter
-from .vtdread import ADDRESS, PAGE
+from .planter import Planted
+from .planter_vtd import REGISTERS
+from .planter_vtd import VtdPlanter as Planter
+from .views import ADDRESS, PAGE
 
-RESERVED_ROOT, RESERVED_CONTEXT, RESERVED_PTE = 0xFF0, 0x0F0, 7 << 49
-ALL = 7  # of a next-level pointer: whatever the format of the table calls allowed
+RESERVED_ROOT, RESERVED_CONTEXT = 0xFF0, 0x0F0
 _OTHERS = list(CASES)
 
 
@@ -164,103 +165,10 @@ def context_shared_domain(p: Planter) -> None:
     p.planted.named = [(rid, mine >> 8 & 0xFFFF) for rid in (p.victim, p.other)]
 
 
-# --- page tables -------------------------------------------------------------------------------------------------
-@case(CUT)
-def next_outside_ram(p: Planter) -> None:
-    """a next-level pointer leads to where no memory is"""
-    p.put(p.entry(2), NOWHERE | ALL)
-
-
-@case(CUT)
-def next_into_mmio(p: Planter) -> None:
-    """a next-level pointer leads into the unit's own registers"""
-    p.put(p.entry(2), REGISTERS | ALL)
-
-
-@case(CUT)
-def next_into_crash_region(p: Planter) -> None:
-    """a next-level pointer leads into the crash region"""
-    p.put(p.entry(2), p.crash_page() | ALL)
-
-
-@case(CUT)
-def next_into_pool(p: Planter) -> None:
-    """a next-level pointer leads into the pool"""
-    p.put(p.entry(2), p.pool() | ALL)
-
-
-@case(CUT, finding=False)
-def next_at_itself(p: Planter) -> None:
-    """a next-level pointer leads to the table that it is in: the page tables are mapped as data"""
-    p.put(p.entry(2), p.entry(2) & -PAGE | ALL)
-
-
-@case(CUT, finding=False)
-def next_at_top(p: Planter) -> None:
-    """a next-level pointer leads back to the top of the tree"""
-    p.put(p.entry(2), p.entry(4) & -PAGE | ALL)
-
-
-@case(CUT, finding=False)
-def next_at_root(p: Planter) -> None:
-    """a next-level pointer leads to the root table"""
-    p.put(p.entry(2), p.root | ALL)
-
-
-@case(CUT)
-def leaf_into_crash_region(p: Planter) -> None:
-    """the mapping of a ring that is being written leads into the crash region"""
-    for number, leaf in enumerate(p.ring()):
-        p.put(p.leaf(leaf), p.crash_page(number) & -leaf.size | p.word(p.leaf(leaf)) & 0xFFF)
-
-
-@case(CUT)
-def leaf_into_pool(p: Planter) -> None:
-    """the mapping of a ring that is being written leads into the pool"""
-    for number, leaf in enumerate(p.ring()):
-        p.put(p.leaf(leaf), p.pool() + number * PAGE & -leaf.size | p.word(p.leaf(leaf)) & 0xFFF)
-
-
-@case(CUT)
-def leaf_reserved_bits(p: Planter) -> None:
-    """the mapping of a ring that is being written has reserved bits set"""
-    for leaf in p.ring():
-        p.put(p.leaf(leaf), p.word(p.leaf(leaf)) | RESERVED_PTE)
-
-
-@case(CUT)
-def large_page_misaligned(p: Planter) -> None:
-    """a 2-MiB page whose address is not a multiple of 2 MiB"""
-    p.put(p.entry(2), p.word(p.entry(2)) & (ADDRESS | 0xFFF) | 1 << 13 | 0x80)
-
-
-@case(CUT)
-def table_page_random(p: Planter) -> None:
-    """a page of leaf entries is random bytes"""
-    p.put_page(p.entry(1, p.small()[0]) & -PAGE, p.noise())
-
-
-@case(CUT)
-def table_page_all_ones(p: Planter) -> None:
-    """a page of leaf entries reads all ones"""
-    p.put_page(p.entry(1, p.small()[0]) & -PAGE, b"\xff" * PAGE)
-
-
-@case(CUT)
-def table_top_random(p: Planter) -> None:
-    """the top of the victim's tree is random bytes"""
-    p.put_page(p.entry(4) & -PAGE, p.noise())
-
-
-@case(CUT)
-def table_top_all_ones(p: Planter) -> None:
-    """the top of the victim's tree reads all ones"""
-    p.put_page(p.entry(4) & -PAGE, b"\xff" * PAGE)
-
-
 SCALABLE = plant_scalable.NAMES
-LEGACY = [name for name in CASES if name not in _OTHERS] + plant_unit.NAMES
-GROUPS = {"legacy": LEGACY, "scalable": SCALABLE}
+LEGACY = [name for name in CASES if name not in _OTHERS] + plant_tables.NAMES + plant_unit.NAMES
+AMD = plant_amd.NAMES + plant_tables.NAMES
+GROUPS = {"legacy": LEGACY, "scalable": SCALABLE, "amd": AMD}
 
 
 def plant(name: str, planter: Planter) -> Planted:

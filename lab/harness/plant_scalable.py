@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Plants in scalable mode: context entries of 32 bytes, the PASID directory, PASID table entries of 64 bytes."""
 from .cases import CASES, CUT, NOWHERE, VICTIM_LOST, case
-from .planter import Planter
-from .vtdread import ADDRESS, PAGE
+from .planter_vtd import VtdPlanter as Planter
+from .views import ADDRESS, PAGE
 
 _BEFORE = set(CASES)
 

@@ -3,8 +3,9 @@
 import struct
 
 from .cases import BUS_LOST, CASES, CUT, STUCK, case
-from .planter import FAULT, FECTL, FSTS, GSTS, IQA, IQT, IRTA, KEEP, QIE, QUEUE_ERROR, REGISTERS, SRTP, Planter
-from .vtdread import ADDRESS, PAGE
+from .planter_vtd import FAULT, FECTL, FSTS, GSTS, IQA, IQT, IRTA, KEEP, QIE, QUEUE_ERROR, REGISTERS, SRTP
+from .planter_vtd import VtdPlanter as Planter
+from .views import ADDRESS, PAGE
 
 BAD_WAIT = 1 << 20 | 5
 _BEFORE = set(CASES)

@@ -12,14 +12,10 @@ from typing import Callable
 from .paths import LabError
 from .physical import Physical
 from .qemu import GuestMemory, Machine
-from .vtdread import ADDRESS, PAGE, Leaf, Rules, Tables
+from .views import ADDRESS, PAGE, Leaf, Views
 
 Span = tuple[int, int]
 VICTIM, OTHER = "hda", "rtl8139"
-REGISTERS = 0xFED9_0000  # QEMU's only unit
-GCMD, GSTS, RTADDR, FSTS, FECTL, IQH, IQT, IQA, IRTA = 0x18, 0x1C, 0x20, 0x34, 0x38, 0x80, 0x88, 0x90, 0xB8
-KEEP = 0x96FF_FFFF  # GSTS bits that a GCMD write repeats
-SRTP, QIE, QUEUE_ERROR, FAULT = 1 << 30, 1 << 26, 1 << 4, 1 << 1
 IMAGE_MAGIC = struct.pack("<Q", 0x314D_4144_474D_4943)  # of the image header, at the start of a wrapped kernel
 IMAGE_HEADER, POOL_OFFSET = 0x400, 56
 
@@ -30,7 +26,7 @@ class Planted:
 
     case: str
     expect: str  # what must become of whom; see plant.py
-    rtaddr: int  # what the register reads now
+    pointer: int  # what the root pointer's register reads now
     changes: list[tuple[int, int, int]] = field(default_factory=list)  # (address, old value, new value), 8 bytes each
     registers: list[tuple[int, int]] = field(default_factory=list)  # (offset, value)
     named: list[tuple[int, int]] = field(default_factory=list)  # (requester id, value) where a finding has no address
@@ -39,47 +35,48 @@ class Planted:
 
 
 class Planter:
-    """What a case may use: the held machine, and the tables it is to break."""
+    """What a case may use: the held machine, and the tables it is to break. A kind's own planter says where entries lie."""
 
-    def __init__(self, machine: Machine, registers: Physical, memory: GuestMemory, rules: Rules,
+    UNIT = 0  # where the registers are
+    RESERVED = 0  # of a leaf entry
+
+    def __init__(self, machine: Machine, registers: Physical, memory: GuestMemory, rules,
                  crash: list[Span], ram: list[Span], run_for: Callable[[float], None]):
         self.registers, self.memory, self.crash, self.ram = registers, memory, crash, ram
         self.run_for = run_for
         self.rids = requester_ids(machine)
         self.victim, self.other = self.rids[VICTIM], self.rids[OTHER]
-        rtaddr = registers.read(REGISTERS + RTADDR, 8)
-        self.root = rtaddr & ADDRESS
-        self.tables = Tables(memory.read, self.root, bool(rtaddr >> 10 & 1), rules)
-        self.planted = Planted("", "", rtaddr)
+        self.tables, pointer = self.read_tables(rules)
+        self.root = self.tables.root
+        self.planted = Planted("", "", pointer)
         self.random = random.Random(3)
+
+    # --- a kind's own ----------------------------------------------------------------------------------------
+    def read_tables(self, rules) -> tuple[Views, int]:
+        """Returns the tables in use, and the root pointer."""
+        raise NotImplementedError
+
+    def same_root_entry(self, rid: int) -> bool:
+        """Whether what says where the victim's entry lies is said of a requester as well."""
+        raise NotImplementedError
+
+    def next_level(self, address: int, level: int) -> int:
+        """Returns an entry of a level that leads to a table, with all rights."""
+        raise NotImplementedError
+
+    def large(self, at: int, level: int) -> int:
+        """Returns the entry at `at` as a large page whose address is not a multiple of its size."""
+        raise NotImplementedError
+
+    def redirect(self, leaf: Leaf, target: int) -> None:
+        """Lets a mapping lead elsewhere, with the rights it has."""
+        self.put(self.leaf(leaf), target & -leaf.size | self.word(self.leaf(leaf)) & ~ADDRESS)
 
     # --- what is there ---------------------------------------------------------------------------------------
     @property
     def context(self) -> int:
         """Where the victim's context entry, or the PASID-table entry of its requests without PASID, lies."""
         return self.tables.contexts[self.tables.named(self.victim)].address
-
-    @property
-    def root_entry(self) -> int:
-        """Where the root entry of the victim's bus lies; in scalable mode the half that the victim uses."""
-        half = 8 if self.tables.scalable and self.victim & 0x80 else 0
-        return self.root + 16 * (self.victim >> 8) + half
-
-    def same_root_entry(self, rid: int) -> bool:
-        """Whether the victim's root entry (in scalable mode its half) is that of a requester as well."""
-        bits = 7 if self.tables.scalable else 8
-        return rid >> bits == self.victim >> bits
-
-    @property
-    def wide_context(self) -> int:
-        """Where the victim's context entry of scalable mode lies."""
-        return (self.word(self.root_entry) & ADDRESS) + 32 * (self.victim & 0x7F)
-
-    @property
-    def directory_entry(self) -> int:
-        """Where the entry of the PASID directory for requests without a PASID lies."""
-        pasid = self.word(self.wide_context + 8) & 0xFFFFF
-        return (self.word(self.wide_context) & ADDRESS) + 8 * (pasid >> 6)
 
     def ring(self) -> list[Leaf]:
         """Returns the mappings of the sound stream's capture ring that are written next, by rising IOVA.
@@ -105,6 +102,11 @@ class Planter:
     def leaf(self, leaf: Leaf) -> int:
         """Returns where the entry of a mapping lies."""
         return self.tables.entries(self.victim, leaf.iova)[-1][1]
+
+    @property
+    def top(self) -> int:
+        """The level of the victim's topmost table."""
+        return self.tables.contexts[self.tables.named(self.victim)].levels
 
     def entry(self, level: int, leaf: Leaf | None = None) -> int:
         """Returns where the victim's entry of a level (1 is the leaf level) lies, on the way to its ring or a mapping."""
@@ -162,16 +164,7 @@ class Planter:
     def register(self, offset: int, value: int, width: int = 4) -> None:
         """Writes a register of the unit."""
         self.planted.registers.append((offset, value))
-        self.registers.write(REGISTERS + offset, width, value)
-
-    def command(self, keep: int = KEEP, also: int = 0) -> None:
-        """Writes GCMD: everything stays as it is, but for the bits said."""
-        self.register(GCMD, self.registers.read(REGISTERS + GSTS, 4) & keep | also)
-
-    def rtaddr(self, value: int) -> None:
-        """Writes the root pointer's register, which the hardware goes by only after the next SRTP."""
-        self.register(RTADDR, value, 8)
-        self.planted.rtaddr = self.registers.read(REGISTERS + RTADDR, 8)
+        self.registers.write(self.UNIT + offset, width, value)
 
 
 def requester_ids(machine: Machine) -> dict[str, int]:

@@ -2,7 +2,7 @@
 """Is the new view really policy(old view)? Compares two readings of tables, requester by requester."""
 from dataclasses import dataclass
 
-from .vtdread import BROKEN, FIRST, PAGE, PASS_THROUGH, Leaf, Tables
+from .views import BLOCKED, BROKEN, FIRST, PAGE, PASS_THROUGH, Leaf, Views
 
 Span = tuple[int, int]
 MAX_REPORTED = 8
@@ -61,7 +61,7 @@ def _window_of(terms: Terms, source: int) -> tuple[Span, ...]:
     return terms.window if terms.only is None or source & 0xFFFF in terms.only else ()
 
 
-def _below_window(terms: Terms, source: int, new: Tables) -> list[Leaf]:
+def _below_window(terms: Terms, source: int, new: Views) -> list[Leaf]:
     """Returns the new mappings of a requester without those that are the crash window."""
     out = new.leaves(source)
     for start, end in _window_of(terms, source):
@@ -78,13 +78,13 @@ def _below_window(terms: Terms, source: int, new: Tables) -> list[Leaf]:
     return out
 
 
-def _window_problems(terms: Terms, source: int, new: Tables) -> list[str]:
+def _window_problems(terms: Terms, source: int, new: Views) -> list[str]:
     pages = [page for start, end in _window_of(terms, source) for page in (*range(start, end, 2 << 20), end - PAGE)]
     missing = [page for page in pages if new.translate(source, page) != (page, True, True)]
     return [f"{source:04x}: the crash window lacks 0x{missing[0]:x} and {len(missing) - 1} other places"] if missing else []
 
 
-def scratch_page(terms: Terms, old: Tables, new: Tables) -> int | None:
+def scratch_page(terms: Terms, old: Views, new: Views) -> int | None:
     """Returns the page that scratch leads everything to, as the tables themselves say; None if none is mapped."""
     for source, entry in old.contexts.items():
         if _quarantined(terms, source, entry.kind):
@@ -107,7 +107,7 @@ def _quarantined(terms: Terms, source: int, kind: str) -> bool:
     return kind == BROKEN or source & 0xFFFF in terms.quarantined
 
 
-def _quarantine_problems(terms: Terms, source: int, new: Tables, page: int | None) -> list[str]:
+def _quarantine_problems(terms: Terms, source: int, new: Views, page: int | None) -> list[str]:
     """A requester whose old tables are broken reaches nothing, or the scratch page, and nobody hears of it."""
     out, entry = [], new.entry(source)
     if not new.silent(source):
@@ -122,8 +122,8 @@ def _quarantine_problems(terms: Terms, source: int, new: Tables, page: int | Non
     return out
 
 
-def _pass_through_problems(terms: Terms, source: int, new: Tables) -> list[str]:
-    """Pass-through meant: every address is itself. Checks that against what the policy leaves of it."""
+def _pass_through_problems(terms: Terms, source: int, new: Views, rights: int = 3) -> list[str]:
+    """Pass-through meant: every address is itself, with these rights. Checks that against what the policy leaves of it."""
     policy, walls, ram = terms.policy, terms.walls, terms.ram
     if policy == "scratch":
         return []  # its page is checked where requesters with tables are; here nothing can be said of "all"
@@ -131,7 +131,7 @@ def _pass_through_problems(terms: Terms, source: int, new: Tables) -> list[str]:
     if policy == "block":
         return [f"{source:04x}: {len(leaves)} mappings, none expected under block"] if leaves else []
     for leaf in leaves:
-        if leaf.target != leaf.iova or leaf.write != (policy == "preserve"):
+        if leaf.target != leaf.iova or leaf.write != (policy == "preserve" and bool(rights & 2)):
             out.append(f"{source:04x}: IOVA 0x{leaf.iova:x} leads to 0x{leaf.target:x}, write {leaf.write}")
         if any(leaf.target < end and start < leaf.target + leaf.size for start, end in walls):
             out.append(f"{source:04x}: 0x{leaf.target:x} is behind a wall")
@@ -140,17 +140,17 @@ def _pass_through_problems(terms: Terms, source: int, new: Tables) -> list[str]:
     return out + [f"{source:04x}: old memory at 0x{page:x} cannot be read any more" for page in lost]
 
 
-def _shared_domains(new: Tables) -> list[str]:
+def _shared_domains(new: Views) -> list[str]:
     """Two tables under one domain id would mix in the IOTLB (first-stage entries carry their PASID as well)."""
     tables: dict[tuple[int, int], set[tuple[int, int]]] = {}
     for entry in new.contexts.values():
-        if entry.kind != BROKEN:
+        if entry.kind not in (BROKEN, BLOCKED):
             key = (entry.domain, entry.source >> 16 if entry.kind == FIRST else -1)
             tables.setdefault(key, set()).add((entry.table, entry.levels))
     return [f"domain id {d} names {len(t)} different tables" for (d, _), t in tables.items() if len(t) > 1]
 
 
-def _scratch_problems(terms: Terms, old: Tables, new: Tables, page: int | None) -> list[str]:
+def _scratch_problems(terms: Terms, old: Views, new: Views, page: int | None) -> list[str]:
     problems = []
     for source, entry in old.contexts.items():
         if _quarantined(terms, source, entry.kind):
@@ -162,7 +162,7 @@ def _scratch_problems(terms: Terms, old: Tables, new: Tables, page: int | None) 
     return problems
 
 
-def _requester_problems(terms: Terms, source: int, old: Tables, new: Tables, page: int | None) -> list[str]:
+def _requester_problems(terms: Terms, source: int, old: Views, new: Views, page: int | None) -> list[str]:
     entry, taken, out = old.contexts[source], new.entry(source), []
     if _quarantined(terms, source, entry.kind):
         return _quarantine_problems(terms, source, new, page)
@@ -170,14 +170,16 @@ def _requester_problems(terms: Terms, source: int, old: Tables, new: Tables, pag
         return [f"{source:04x}: no context entry any more"]
     if not taken.faults_off:
         out.append(f"{source:04x}: fault processing is still on")
-    if taken.domain != entry.domain and entry.kind != PASS_THROUGH and not _stolen(old, entry):
+    if taken.domain != entry.domain and entry.kind not in (PASS_THROUGH, BLOCKED) and not _stolen(old, entry):
         out.append(f"{source:04x}: domain id {entry.domain} became {taken.domain}")
     if taken.kind == PASS_THROUGH:
         out.append(f"{source:04x}: passes through, so it reaches the crash region")
     elif taken.kind == BROKEN:
         out.append(f"{source:04x}: its new entry is broken")
     elif entry.kind == PASS_THROUGH:
-        out += _pass_through_problems(terms, source, new)
+        out += _pass_through_problems(terms, source, new, entry.rights)
+    elif entry.kind == BLOCKED:
+        out += [f"{source:04x}: mapped now, blocked before"] if _below_window(terms, source, new) else []
     elif terms.policy != "scratch":
         want, got = _expected(terms.policy, old.leaves(source), terms.walls), _merged(_below_window(terms, source, new))
         if want != got:
@@ -191,13 +193,13 @@ def _first_difference(want: list[Leaf], got: list[Leaf]) -> str:
     return f", the first that {'is missing' if odd in want else 'is too many'}: {odd}"
 
 
-def _stolen(old: Tables, entry) -> bool:
+def _stolen(old: Views, entry) -> bool:
     """Tells whether another requester uses the same domain id for another table: one of them must get a new id."""
     return any(other.domain == entry.domain and (other.table, other.levels) != (entry.table, entry.levels)
                for other in old.contexts.values() if other.kind == entry.kind)
 
 
-def _others_problems(terms: Terms, old: Tables, new: Tables, page: int | None) -> list[str]:
+def _others_problems(terms: Terms, old: Views, new: Views, page: int | None) -> list[str]:
     """Requesters that the old tables did not name: they get what is laid over everybody's view, and nothing else.
 
     Where translation was off that view was identity; on a bus whose root entry was broken all are quarantined. All of
@@ -205,7 +207,7 @@ def _others_problems(terms: Terms, old: Tables, new: Tables, page: int | None) -
     """
     everybody = (terms.window and terms.only is None) or terms.raised
     rids = range(1 << 16) if everybody else {source & 0xFFFF for source in new.contexts}
-    sources = {new.named(rid) for rid in rids} | set(new.contexts)
+    sources = {new.named(rid) for rid in rids if new.reaches(rid)} | set(new.contexts)
     judged: dict[tuple, list[str]] = {}
     for source in sorted(sources - set(old.contexts) - terms.quarantined):
         entry = new.entry(source)
@@ -219,7 +221,7 @@ def _others_problems(terms: Terms, old: Tables, new: Tables, page: int | None) -
     return [line for lines in judged.values() for line in lines]
 
 
-def _other_problems(terms: Terms, source: int, new: Tables) -> list[str]:
+def _other_problems(terms: Terms, source: int, new: Views) -> list[str]:
     entry = new.entry(source)
     if entry is None or not entry.faults_off:
         return [f"{source:04x}: {'faults on' if entry else 'no entry'}, as all others that the old tables did not name"]
@@ -232,7 +234,7 @@ def _other_problems(terms: Terms, source: int, new: Tables) -> list[str]:
     return _window_problems(terms, source, new)
 
 
-def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
+def problems(terms: Terms, old: Views, new: Views) -> list[str]:
     """Returns what is wrong with the new tables, one line each."""
     out = _shared_domains(new)
     page = scratch_page(terms, old, new)
@@ -248,8 +250,9 @@ def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
     out += _others_problems(terms, old, new, page)
     if terms.policy == "scratch":
         out += _scratch_problems(terms, old, new, page)
-    # Freeze may share the lower levels with the old tables; what points at page tables, and their roots, never.
-    pages = {entry.table for entry in new.contexts.values() if entry.kind not in (PASS_THROUGH, BROKEN)}
+    # Freeze may share the lower levels with the old tables; what points at page tables, and their roots, never, unless
+    # what points at a root lets nothing be written through it.
+    pages = {entry.table for entry in new.contexts.values() if entry.kind not in (PASS_THROUGH, BROKEN, BLOCKED) and entry.rights & 2}
     pages = pages | new.structure if terms.policy == "freeze" else new.pages
     outside = sorted(p for p in pages if not _inside(p, terms.walls))
     if outside:
@@ -257,7 +260,7 @@ def problems(terms: Terms, old: Tables, new: Tables) -> list[str]:
     return out[:MAX_REPORTED] + ([f"and {len(out) - MAX_REPORTED} more"] if len(out) > MAX_REPORTED else [])
 
 
-def wrong_translations(terms: Terms, old: Tables, new: Tables, seen: dict[tuple[int, int, int, int], int]) -> int:
+def wrong_translations(terms: Terms, old: Views, new: Views, seen: dict[tuple[int, int, int, int], int]) -> int:
     """Returns how many accesses, as QEMU traced them, went where the policy does not send them.
 
     QEMU traces a target also for a write it then denies, so this says where accesses lead, not whether they landed.

@@ -20,9 +20,7 @@ FOUR_GIB = 1 << 32
 CHUNK = 4 << 20
 Q35_LOW_MAX = 0x80000000  # QEMU's q35 puts at most this much below 4 GiB once memory reaches 2.75 GiB
 FIRMWARE_OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
-TRACE_EVENTS = ("vtd_dmar_fault", "vtd_dmar_enable", "vtd_reg_dmar_root")
-# Switched on only when the crash comes, and in parts (storm.py) when they come by the hundred thousand.
-STORM_STREAMS = {"vtd_dmar_translate": b"vtd_dmar_translate", "guest_errors": b"invalid "}
+REFUSED = "guest_errors"  # QEMU's log of accesses that hit nothing
 DEVICES = {
     "hda": ["-audiodev", "none,id=a0", "-device", "intel-hda,id=hda", "-device", "hda-duplex,audiodev=a0"],
     "rtl8139": ["-netdev", "dgram,id=n0,local.type=fd,local.str={net0}", "-device", "rtl8139,id=rtl8139,netdev=n0,romfile="],
@@ -212,7 +210,7 @@ class Machine:
 
     def stream(self, name: str, on: bool) -> None:
         """Switches one of the streams that may storm: a trace event, or the log of refused accesses."""
-        if name == "guest_errors":
+        if name == REFUSED:
             self.qmp("human-monitor-command", **{"command-line": "log guest_errors" if on else "log none"})
         else:
             self.qmp("trace-event-set-state", name=name, enable=on)

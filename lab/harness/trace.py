@@ -9,27 +9,26 @@ import re
 import threading
 from collections import Counter
 
+from .kind import Kind
+
 SLOT_S = 0.01
 MAX_KEYS = 400_000  # distinct (slot, line) pairs kept; beyond this only the event's name is counted
-_ROOT = re.compile(rb"addr (0x[0-9a-f]+) scalable (\d)")
-_TRANSLATE = re.compile(rb"dev ([0-9a-f]+):([0-9a-f]+)\.([0-9a-f]+) "
-                        rb"iova (0x[0-9a-f]+) -> gpa (0x[0-9a-f]+) mask (0x[0-9a-f]+)")
 _REGION = re.compile(rb"region '([^']*)'")
 
 
 class TraceReader(threading.Thread):
     """Drains the trace pipe until QEMU is gone."""
 
-    def __init__(self, fd: int):
+    def __init__(self, fd: int, kind: Kind):
         super().__init__(daemon=True)
-        self._fd = fd
+        self._fd, self._kind = fd, kind
         self._counts: dict[int, Counter] = {}
         self._keys = 0
         self._slot = 0
         self._lock = threading.Lock()
         self._lines: Counter = Counter()  # name up to the first space -> lines so far
         self.clipped = False
-        self.roots: list[tuple[float, int, bool]] = []  # (time, table address, scalable mode)
+        self.roots: list[tuple[float, int]] = []  # (time, root pointer)
         self.enables: list[tuple[float, bool]] = []  # (time, translation on)
 
     def run(self) -> None:
@@ -54,7 +53,7 @@ class TraceReader(threading.Thread):
         if colon and at > 0 and stamp[:at].isdigit():
             time_s = float(stamp[at + 1 :])
             self._slot = int(time_s / SLOT_S)
-            if event.startswith((b"vtd_reg_dmar_root", b"vtd_dmar_enable")):
+            if event.startswith(self._kind.MOMENTS):
                 self._take_rare(time_s, event)
                 return
         else:
@@ -71,12 +70,16 @@ class TraceReader(threading.Thread):
         counter[event] += 1
 
     def _take_rare(self, time_s: float, event: bytes) -> None:
-        if event.startswith(b"vtd_dmar_enable"):
-            self.enables.append((time_s, event.rstrip().endswith(b"1")))
-            return
-        found = _ROOT.search(event)
-        if found:
-            self.roots.append((time_s, int(found.group(1), 16), found.group(2) == b"1"))
+        what, value = self._kind.moment(event) or ("", 0)
+        if what == "on":
+            self.enables.append((time_s, bool(value)))
+        elif what == "root":
+            self.roots.append((time_s, value))
+
+    def root_is(self, time_s: float, pointer: int | None) -> None:
+        """Adds a root pointer that was read from the unit's registers, where the trace does not tell it."""
+        if pointer is not None:
+            self.roots.append((time_s, pointer))
 
     def lines_of(self, prefix: bytes) -> int:
         """Returns how many lines of one event have come so far."""
@@ -107,10 +110,10 @@ class TraceReader(threading.Thread):
             state, since = on, time_s
         return round(total, 4)
 
-    def root_before(self, time_s: float) -> tuple[int, bool] | None:
-        """Returns (address, scalable) of the root table in use at a time; None if none was ever set."""
+    def root_before(self, time_s: float) -> int | None:
+        """Returns the root pointer in use at a time; None if none was ever set."""
         earlier = [r for r in self.roots if r[0] <= time_s]
-        return earlier[-1][1:] if earlier else None
+        return earlier[-1][1] if earlier else None
 
 
 def _overlap(start: float, end: float, spans: list[tuple[float, float]]) -> float:
@@ -120,15 +123,3 @@ def _overlap(start: float, end: float, spans: list[tuple[float, float]]) -> floa
 def count(events: Counter, prefix: str) -> int:
     """Returns how many events begin with a name."""
     return sum(n for text, n in events.items() if text.startswith(prefix.encode()))
-
-
-def translations(events: Counter) -> Counter:
-    """Returns (requester id, IOVA page, target page) -> count."""
-    out: Counter = Counter()
-    for text, n in events.items():
-        found = _TRANSLATE.search(text) if text.startswith(b"vtd_dmar_translate") else None
-        if found:
-            bus, slot, function, iova, target, mask = (int(g, 16) for g in found.groups())
-            source = bus << 8 | slot << 3 | function
-            out[(source, iova & ~mask & (1 << 64) - 1, target & ~mask & (1 << 64) - 1, mask)] += n
-    return out

@@ -6,25 +6,15 @@ entries of legacy and scalable mode, PASID directory and table entries, second- 
 that the lab can say what every requester could reach before and after the takeover without believing the program
 it judges. What the hardware would refuse (reserved bits, widths, pointers to nothing) maps nothing here either.
 """
-import struct
 from dataclasses import dataclass, field, replace
 from typing import Callable
 
-from .paths import LabError
+from .views import (ADDRESS, BROKEN, FIRST, NESTED, PAGE, PASS_THROUGH, SECOND, Context, Leaf, Views)
+from .views import bits as _bits
 
-Read = Callable[[int, int], bytes | None]
-PAGE = 4096
-ADDRESS = 0x000F_FFFF_FFFF_F000
-# Table pages read under one root, each time counted: self-similar tables have few pages and no end.
-MAX_TABLES = 10_000
 # PASIDs of a directory that are written out for every requester that uses it; of larger ones, for the first.
 MAX_EXPANDED = 64
-SECOND, FIRST, NESTED, PASS_THROUGH, BROKEN = "second", "first", "nested", "pass-through", "broken"
 PGTT = {1: FIRST, 2: SECOND, 3: NESTED, 4: PASS_THROUGH}
-
-
-def _bits(high: int, low: int) -> int:
-    return (1 << high + 1) - (1 << low) if high >= low else 0
 
 
 @dataclass(frozen=True)
@@ -52,48 +42,13 @@ class Rules:
         return level in (2, 3) and bool(self.cap >> 34 + level - 2 & 1)
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """One mapping: IOVA start, size in bytes, physical address, read and write permission."""
-
-    iova: int
-    size: int
-    target: int
-    read: bool
-    write: bool
-
-
 @dataclass
-class Context:
-    """One present context entry, or in scalable mode one present PASID-table entry below one."""
+class Tables(Views):
+    """Every requester's view under one root table."""
 
-    source: int  # requester id, PASID above it (<< 16)
-    kind: str  # SECOND, FIRST, NESTED, PASS_THROUGH, BROKEN
-    levels: int
-    domain: int
-    table: int
-    faults_off: bool
-    address: int  # of the entry
-
-
-@dataclass
-class Tables:
-    """Every requester's view under one root table. Pages of the tables themselves are collected in pages."""
-
-    read: Read
-    root: int
     scalable: bool = False
     rules: Rules = Rules()
-    contexts: dict[int, Context] = field(default_factory=dict)
-    rid_pasid: dict[int, int] = field(default_factory=dict)  # requester id -> PASID of requests without one
-    pages: set[int] = field(default_factory=set)
-    structure: set[int] = field(default_factory=set)  # pages of all but the paging structures
-    broken_halves: set[int] = field(default_factory=set)  # of buses: requester id >> 7
-    shared: dict[int, int] = field(default_factory=dict)  # requester id -> the one whose large directory it shares
     _directories: dict[int, tuple[int, list[Context]]] = field(default_factory=dict)  # by a context's first word
-    _silent: set[int] = field(default_factory=set)
-    _leaves: dict[tuple[int, int, str], list[Leaf]] = field(default_factory=dict)
-    _reads: int = 0
 
     def __post_init__(self) -> None:
         if not self.rules.known(self.root):
@@ -111,16 +66,6 @@ class Tables:
                     continue
                 self._legacy_bus(bus, low & ADDRESS)
         self.structure = set(self.pages)
-
-    def _words(self, address: int) -> tuple[int, ...]:
-        self._reads += 1
-        if self._reads > MAX_TABLES:
-            raise LabError(f"more than {MAX_TABLES} table pages: a table that leads back to itself?")
-        raw = self.read(address, PAGE)
-        if raw is None:
-            return (0,) * 512
-        self.pages.add(address)
-        return struct.unpack("<512Q", raw)
 
     # --- legacy mode -----------------------------------------------------------------------------------------
     def _legacy_bus(self, bus: int, table: int) -> None:
@@ -241,22 +186,11 @@ class Tables:
         found = self._first(entry, level) if first else self._second(entry, level)
         return None if found and not found[0] and not self.rules.known(found[1]) else found
 
-    def entry(self, source: int) -> Context | None:
-        """Returns the entry of a requester and a PASID (<< 16)."""
-        rid = source & 0xFFFF
-        return self.contexts.get(source - rid + self.shared.get(rid, rid))
+    def walk(self, entry: Context):
+        """Yields what an entry maps."""
+        yield from self._below(entry.kind == FIRST, entry.table, entry.levels, 0, 3)
 
-    def leaves(self, source: int) -> list[Leaf]:
-        """Returns the requester's mappings by rising IOVA; empty when absent, blocked, broken or pass-through."""
-        entry = self.entry(source)
-        if entry is None or entry.kind not in (FIRST, SECOND):
-            return []
-        key = (entry.table, entry.levels, entry.kind)
-        if key not in self._leaves:
-            self._leaves[key] = list(self._walk(entry.kind == FIRST, entry.table, entry.levels, 0, 3))
-        return self._leaves[key]
-
-    def _walk(self, first: bool, table: int, level: int, base: int, allowed: int):
+    def _below(self, first: bool, table: int, level: int, base: int, allowed: int):
         span = PAGE << 9 * (level - 1)
         for index, entry in enumerate(self._words(table)):
             found = self._decoded(first, entry, level) if entry else None
@@ -267,18 +201,21 @@ class Tables:
             if found[0]:
                 yield Leaf(iova, span, found[1], bool(rights & 1), bool(rights & 2))
             else:
-                yield from self._walk(first, found[1], level - 1, iova, rights)
+                yield from self._below(first, found[1], level - 1, iova, rights)
 
     def entries(self, source: int, iova: int) -> list[tuple[int, int, int]]:
         """Returns (level, address of the entry, its value) of every entry that the translation of an IOVA reads."""
-        entry, out = self.entry(self.named(source)), []
-        if entry is None or entry.kind not in (FIRST, SECOND) or iova >> 12 + 9 * entry.levels:
+        entry = self.entry(self.named(source))
+        return self._way(entry, iova) if entry and entry.kind in (FIRST, SECOND) else []
+
+    def _way(self, entry: Context, iova: int) -> list[tuple[int, int, int]]:
+        out: list[tuple[int, int, int]] = []
+        if iova >> 12 + 9 * entry.levels:
             return out
         table = entry.table
         for level in range(entry.levels, 0, -1):
             at = table + 8 * (iova >> 12 + 9 * (level - 1) & 511)
-            raw = self.read(at, 8)
-            value = struct.unpack("<Q", raw)[0] if raw else 0
+            value = self.word(at)
             out.append((level, at, value))
             found = self._decoded(entry.kind == FIRST, value, level)
             if not found or found[0]:
@@ -286,35 +223,18 @@ class Tables:
             table = found[1]
         return out
 
-    def named(self, source: int) -> int:
-        """Returns the key of a requester's view; requests without a PASID have one that the context names."""
-        return self.rid_pasid.get(source, 0) << 16 | source if source < 1 << 16 else source
-
-    def translate(self, source: int, iova: int) -> tuple[int, bool, bool] | None:
-        """Returns (physical address, read, write) for one IOVA of a requester; None when not mapped.
-
-        Walks from the top, one entry a level, so it is affordable on tables that map everything.
-        """
-        entry = self.entry(self.named(source))
-        if entry is None:
-            return None
-        if entry.kind == PASS_THROUGH:
-            return iova, True, True
+    def follow(self, entry: Context, iova: int) -> tuple[int, int, int] | None:
+        """Returns (address, size, rights) of the page that an IOVA is in; None when nothing is mapped."""
         rights = 3
-        for level, _, value in self.entries(source, iova):
+        for level, _, value in self._way(entry, iova):
             found = self._decoded(entry.kind == FIRST, value, level)
             rights &= found[2] if found else 0
             if not rights:
                 return None
             if found[0]:
                 span = PAGE << 9 * (level - 1)
-                return (found[1] & ~(span - 1)) + (iova & span - 1), bool(rights & 1), bool(rights & 2)
+                return found[1] & ~(span - 1), span, rights
         return None
-
-    def silent(self, source: int) -> bool:
-        """Tells whether what the requester is refused goes unreported."""
-        entry = self.entry(self.named(source))
-        return entry.faults_off if entry else source & 0xFFFF in self._silent
 
     def mode(self) -> str:
         """Returns what kind of tables these are, as a person says it."""
@@ -322,21 +242,3 @@ class Tables:
             return "legacy"
         kinds = {entry.kind for entry in self.contexts.values()}
         return "scalable, first stage" if FIRST in kinds else "scalable, second stage"
-
-    def add_identity(self, sources: list[int]) -> None:
-        """Says that requesters were not translated at all: the unit was off."""
-        for source in sources:
-            self.contexts[source] = Context(source, PASS_THROUGH, 0, 0, 0, False, 0)
-
-    def passes_through(self) -> bool:
-        """Tells whether some requester could write everything."""
-        return any(entry.kind == PASS_THROUGH for entry in self.contexts.values())
-
-    def writable_pages(self) -> set[int]:
-        """Returns every physical page that some translated requester may write (pass-through ones left out)."""
-        out: set[int] = set()
-        for source in self.contexts:
-            for leaf in self.leaves(source):
-                if leaf.write:
-                    out.update(range(leaf.target, leaf.target + leaf.size, PAGE))
-        return out

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Every plant, on a dead kernel made by hand: what it breaks is what the reader then calls broken."""
-from harness import cases, plant, planter, scenarios
+from harness import cases, plant, planter, planter_vtd, scenarios
 from harness.paths import LabError
-from harness.vtdread import ADDRESS, BROKEN, PASS_THROUGH, Rules, Tables
+from harness.vtdread import Rules, Tables
+from harness.views import ADDRESS, BROKEN, PASS_THROUGH
 
 from .tap import RW, Memory, check, legacy, paging, scalable
 
@@ -17,25 +18,25 @@ class Unit:
 
     def __init__(self, memory):
         self.memory = memory
-        self.words = {planter.RTADDR: ROOT, planter.GSTS: 0xC7000000, planter.IQA: QUEUE, planter.IQT: 0x40, planter.IQH: 0x40,
-                      planter.IRTA: INTERRUPTS | 0xF, planter.FSTS: 0}
+        self.words = {planter_vtd.RTADDR: ROOT, planter_vtd.GSTS: 0xC7000000, planter_vtd.IQA: QUEUE, planter_vtd.IQT: 0x40, planter_vtd.IQH: 0x40,
+                      planter_vtd.IRTA: INTERRUPTS | 0xF, planter_vtd.FSTS: 0}
 
     def read(self, address, width):
         """A register."""
-        return self.words.get(address - planter.REGISTERS, 0) & (1 << 8 * width) - 1
+        return self.words.get(address - planter_vtd.REGISTERS, 0) & (1 << 8 * width) - 1
 
     def write(self, address, width, value):
         """A register, with what follows from it."""
-        offset = address - planter.REGISTERS
-        if offset == planter.GCMD:
-            self.words[planter.GSTS] = value
-        elif offset == planter.IQT and self.memory.read(QUEUE + 0x40, 8) != bytes(8):
-            self.words[planter.FSTS] |= planter.QUEUE_ERROR
+        offset = address - planter_vtd.REGISTERS
+        if offset == planter_vtd.GCMD:
+            self.words[planter_vtd.GSTS] = value
+        elif offset == planter_vtd.IQT and self.memory.read(QUEUE + 0x40, 8) != bytes(8):
+            self.words[planter_vtd.FSTS] |= planter_vtd.QUEUE_ERROR
         self.words[offset] = value
 
     def run_for(self, _):
         """Devices go on for a while."""
-        self.words[planter.FSTS] |= planter.FAULT
+        self.words[planter_vtd.FSTS] |= planter_vtd.FAULT
 
 
 class Machine:
@@ -79,10 +80,10 @@ def planted(name, wide=False):
     """Returns (planter, tables as the judgement reads them afterwards)."""
     memory = dead_kernel(wide)
     unit = Unit(memory)
-    unit.words[planter.RTADDR] |= wide << 10
-    tool = planter.Planter(Machine(), unit, memory, rules(False), [CRASH], [RAM], unit.run_for)
+    unit.words[planter_vtd.RTADDR] |= wide << 10
+    tool = planter_vtd.VtdPlanter(Machine(), unit, memory, rules(False), [CRASH], [RAM], unit.run_for)
     plant.plant(name, tool)
-    rtaddr = tool.planted.rtaddr
+    rtaddr = tool.planted.pointer
     lacks = rtaddr >> 11 & 1 or (rtaddr >> 10 & 1 and not wide)
     if lacks or not rules(True).known(rtaddr & ADDRESS):
         return tool, Tables(lambda address, length: None, 0)
@@ -139,7 +140,7 @@ def test_some_cases():
     check("fault-pending: the entry is back", old.contexts[VICTIM].kind, "second")
     memory = legacy(ROOT, TABLE, [])
     try:
-        plant.plant("leaf-into-pool", planter.Planter(Machine(), Unit(memory), memory, rules(False), [CRASH], [RAM], None))
+        plant.plant("leaf-into-pool", planter_vtd.VtdPlanter(Machine(), Unit(memory), memory, rules(False), [CRASH], [RAM], None))
         check("no ring, no plant", "planted", "refused")
     except LabError:
         check("no ring, no plant", "refused", "refused")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The table reader, on tables made by hand."""
-from harness.vtdread import BROKEN, FIRST, PASS_THROUGH, SECOND, Rules, Tables
+from harness.views import BROKEN, FIRST, PASS_THROUGH, SECOND
+from harness.vtdread import Rules, Tables
 
 from .tap import FPD, POOL, PS, RW, R, check, legacy, scalable, tables
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from harness import cpio, scenarios, table
 from harness.judge import judge
 from harness.qemu import GuestMemory
-from harness.trace import TraceReader, count, translations
+from harness.kind_vtd import Vtd
+from harness.trace import TraceReader, count
 
 from .tap import check
 
@@ -16,7 +17,7 @@ from .tap import check
 def test_trace():
     """Counting of QEMU's trace."""
     ours, theirs = os.pipe()
-    reader = TraceReader(ours)
+    reader = TraceReader(ours, Vtd())
     lines = ["9@100.000001:vtd_reg_dmar_root addr 0x5000 scalable 0", "9@100.500000:vtd_dmar_enable enable 1",
              "9@200.250000:vtd_dmar_enable enable 0", "9@200.750000:vtd_dmar_enable enable 1"]
     lines += ["9@200.300000:vtd_dmar_fault sid 0x18 fault 5 addr 0x1000 write 1"] * 40
@@ -29,10 +30,10 @@ def test_trace():
     events = reader.total(200, 201)
     check("faults are counted", count(events, "vtd_dmar_fault"), 40)
     check("writes into the flash are counted", count(events, "invalid pc.bios"), 3)
-    check("translations", dict(translations(events)), {(0x18, 0xFFFFE000, 0x4000000, 0xFFF): 2})
+    check("translations", dict(Vtd().accesses(events, None)), {(0x18, 0xFFFFE000, 0x4000000, 0xFFF): 2})
     check("translation off, a pause left out", reader.off_seconds(150, 201, [(200.3, 200.5)]), 0.3)
     check("translation never on before", reader.off_seconds(50, 60, []), None)
-    check("the root table in use", reader.root_before(150), (0x5000, False))
+    check("the root table in use", reader.root_before(150), 0x5000)
 
 
 def test_memory():
