@@ -87,13 +87,31 @@ def _stream_program() -> bytes:
     return out.read_bytes()
 
 
+def _roots(package: str) -> list[Path]:
+    """Returns the unpacked packages of a kernel: newer ones come in parts, and the image package is empty."""
+    root = unpacked(package) / "root"
+    if (root / "boot").exists():
+        return [root]
+    return [unpacked(package.replace("linux-image-", part, 1)) / "root"
+            for part in ("linux-base-", "linux-binary-", "linux-modules-")]
+
+
+def _inside(roots: list[Path], *paths: str) -> Path:
+    """Returns what has one of these paths in one of the packages."""
+    for found in (root / path for root in roots for path in paths):
+        if found.exists():
+            return found
+    raise LabError(f"the kernel packages hold no {paths[0]}")
+
+
 def kernel(metapackage: str) -> Kernel:
     """Returns the newest kernel behind a Debian metapackage, everything fetched, unpacked and packed."""
     CACHE.mkdir(parents=True, exist_ok=True)
     package = newest_image(metapackage)
-    root = unpacked(package) / "root"
     version = package.partition("/")[0].removeprefix("linux-image-")
-    tree = ModuleTree(root / "lib" / "modules" / version)
+    roots = _roots(package)
+    vmlinuz = _inside(roots, f"boot/vmlinuz-{version}", f"usr/lib/modules/{version}/vmlinuz")
+    tree = ModuleTree([root / f"{prefix}lib/modules/{version}" for root in roots for prefix in ("", "usr/")])
     busybox = (unpacked("busybox-static") / "root/bin/busybox").read_bytes()
 
     capture = {"bin/busybox": busybox, "init": (GUEST / "capture.sh").read_bytes()}
@@ -111,13 +129,13 @@ def kernel(metapackage: str) -> Kernel:
     for name in tree.order([m for wanted in PRIMARY_MODULES.values() for m in wanted]):
         primary[f"lib/modules/{name}"] = tree.data(name)
     primary_image = _cached(primary, runs, f"primary-{version}")
-    return Kernel(package, root / "boot" / f"vmlinuz-{version}", tree, primary_image, capture_image)
+    return Kernel(package, vmlinuz, tree, primary_image, capture_image)
 
 
-def primary_initrd(kern: Kernel, out: Path, image: Path, conf: dict[str, str]) -> None:
-    """Writes a scenario's initramfs: the common archive, then one with the kernel to load and the settings."""
+def primary_initrd(kern: Kernel, out: Path, image: Path, capture: Kernel, conf: dict[str, str]) -> None:
+    """Writes a scenario's initramfs: the common archive, then one with the kernel to load, its own, and the settings."""
     lines = "".join(f'{key}="{value}"\n' for key, value in conf.items())
-    own = {"boot/kernel": image.read_bytes(), "boot/capture.img": kern.capture_image.read_bytes(),
+    own = {"boot/kernel": image.read_bytes(), "boot/capture.img": capture.capture_image.read_bytes(),
            "lab.conf": lines.encode()}
     out.write_bytes(kern.primary_image.read_bytes() + cpio.archive(own, set()))
 

@@ -176,10 +176,11 @@ def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     kern = assets.kernel(scenario.kernel)
-    image = kern.vmlinuz
+    capture = assets.kernel(scenario.capture_kernel) if scenario.capture_kernel else kern
+    image = capture.vmlinuz
     if scenario.cofferdam:
         image = folder / "wrapped"
-        assets.wrap(kern.vmlinuz, image, ["--policy", scenario.policy, *scenario.wrap.split()])
+        assets.wrap(capture.vmlinuz, image, ["--policy", scenario.policy, *scenario.wrap.split()])
     modules = kern.tree.order([m for d in scenario.devices for m in assets.PRIMARY_MODULES[d]])
     loader = {"kexec_load": "-c", "kexec_file_load": "-s"}[scenario.loader]
     conf = {
@@ -190,7 +191,7 @@ def prepare(scenario: Scenario) -> tuple[Path, list[str]]:
         "DEVICES": " ".join(scenario.devices),
         "DMA_SECONDS": str(scenario.dma_seconds),
     }
-    assets.primary_initrd(kern, folder / "initrd", image, conf)
+    assets.primary_initrd(kern, folder / "initrd", image, capture, conf)
     dump.make_disk(folder / "disk")
     if "nvme" in scenario.devices:
         _nvme_disk(folder)

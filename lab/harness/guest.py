@@ -6,7 +6,8 @@ from typing import Callable
 MIB = 1 << 20
 Span = tuple[int, int]
 _IOMEM = re.compile(r"iomem (\s*)([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
-_E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] usable")
+# Linux 7 says "System RAM" where it said "usable".
+_E820 = re.compile(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] (?:usable| System RAM)")
 
 
 def _spans(texts: list[str], kind: str) -> list[Span]:

@@ -16,14 +16,17 @@ def _read(path: Path) -> bytes:
 
 
 class ModuleTree:
-    """The modules below one lib/modules/VERSION folder."""
+    """The modules below lib/modules/VERSION folders of one kernel; some may not exist."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folders: list[Path]):
         self._paths: dict[str, Path] = {}
-        for path in folder.rglob("*.ko*"):
-            self._paths[self._key(path.name)] = path
-        built_in = (folder / "modules.builtin").read_text().split()
-        self._built_in = {self._key(Path(line).name) for line in built_in}
+        self._built_in: set[str] = set()
+        for folder in folders:
+            for path in folder.rglob("*.ko*"):
+                self._paths[self._key(path.name)] = path
+            if (folder / "modules.builtin").exists():
+                lines = (folder / "modules.builtin").read_text().split()
+                self._built_in.update(self._key(Path(line).name) for line in lines)
         self._data: dict[str, bytes] = {}
 
     @staticmethod

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Debian packages: fetched through apt, unpacked below build/lab, never installed.
 
-"PACKAGE" comes from what the host's apt knows; "PACKAGE/backports" from the backports of the host's release, through
-an apt state of its own (lists, cache and sources below build/lab/cache), so that the host's stays as it is. The
-mirror is the one that the host's own apt uses.
+"PACKAGE" comes from what the host's apt knows; "PACKAGE/backports" from the backports of the host's release, and
+"PACKAGE/next-backports" from those of the release after it, through an apt state of its own (lists, cache and sources
+below build/lab/cache), so that the host's stays as it is. The mirror is the one that the host's own apt uses.
 """
 import re
 import shutil
@@ -13,6 +13,8 @@ from pathlib import Path
 from .paths import CACHE, LabError
 
 BACKPORTS = "backports"
+NEXT_BACKPORTS = "next-backports"
+RELEASES = ("bookworm", "trixie", "forky", "duke")
 
 
 def command(argv: list[str], what: str, timeout: int = 600, cwd: Path | None = None) -> str:
@@ -45,6 +47,13 @@ def _mirror() -> tuple[str, str]:
     raise LabError(f"apt knows no mirror of {found.group(1)}")
 
 
+def _after(release: str) -> str:
+    """Returns the code name of the next Debian release."""
+    if release not in RELEASES[:-1]:
+        raise LabError(f"nobody knows which release comes after {release}")
+    return RELEASES[RELEASES.index(release) + 1]
+
+
 def _options(suite: str) -> list[str]:
     """Returns what makes apt use the state of a suite; made and updated the first time."""
     if not suite:
@@ -57,17 +66,19 @@ def _options(suite: str) -> list[str]:
         options += ["-o", f"{name}={value}"]
     if not (state / ".complete").exists():
         uri, release = _mirror()
+        if suite == NEXT_BACKPORTS:
+            release = _after(release)
         (state / "lists/partial").mkdir(parents=True, exist_ok=True)
         (state / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
-        (state / "sources.list").write_text(f"deb {uri} {release}-{suite} main\n")
-        command(["apt-get", *options, "-q", "update"], f"fetching the lists of {release}-{suite}")
+        (state / "sources.list").write_text(f"deb {uri} {release}-{BACKPORTS} main\n")
+        command(["apt-get", *options, "-q", "update"], f"fetching the lists of {release}-{BACKPORTS}")
         (state / ".complete").touch()
     return options
 
 
 def _split(package: str) -> tuple[str, str]:
     name, _, suite = package.partition("/")
-    if suite not in ("", BACKPORTS):
+    if suite not in ("", BACKPORTS, NEXT_BACKPORTS):
         raise LabError(f"{package}: nobody knows the suite {suite}")
     return name, suite
 

@@ -25,7 +25,7 @@ CHOICES = {
     "raised": (True, False),
     "broken": ("block", "scratch"),
     "plant": ("", *CASES),
-    "qemu": ("", "backports"),
+    "qemu": ("", "backports", "next-backports"),
 }
 
 
@@ -38,6 +38,7 @@ class Scenario:
     title: str
     sets: list[str]
     kernel: str
+    capture_kernel: str
     qemu: str
     firmware: str
     la57: bool

@@ -63,6 +63,7 @@ def test_guest():
           [True, False, True, False])
     lines = [(9.0, "BIOS-e820: [mem 0x0000000000100000-0x000000007ffd9fff] usable"),
              (11.0, "BIOS-e820: [mem 0x0000000000001000-0x000000000009fbff] usable"),
-             (11.0, "BIOS-e820: [mem 0x000000006e000000-0x000000007d5fffff] usable")]
+             (11.0, "BIOS-e820: [mem 0x000000006e000000-0x000000007d5fffff]  System RAM"),
+             (11.0, "BIOS-e820: [mem 0x000000007ffda000-0x000000007fffffff]  device reserved")]
     check("the capture kernel's memory", guest.capture_ram(lines, 10.0), [(0x1000, 0x9F000), (0x6E000000, 0x7D600000)])
     check("its low part, whole pages", guest.capture_low(lines, 10.0), [(0x1000, 0xA0000)])
