@@ -179,20 +179,6 @@ struct iommu_hit {
     uint64_t finding_raw;   // what it says
 };
 
-#define IOMMU_LOOKUP_PAGES 4u
-struct iommu_lookup {
-    // A unit of its kind: cap, ecap and host_address_width are filled in (and base, firmware if known).
-    const struct iommu_unit *unit;
-    const struct pt_memory *memory;
-    uint64_t *buffers;        // IOMMU_LOOKUP_PAGES pages
-    uint32_t function_tables; // tables above the bindings that one function may cost
-    void *ctx;
-    // In the order of functions and PASIDs. What it is given is valid during the call. DAM_E_BUDGET, and the
-    // limit above: enough of this function, the rest of it comes as one that is broken (DAM_F_PASID_SHARE).
-    // Any other error ends the lookup with it.
-    dam_err (*found)(void *ctx, const struct iommu_hit *found);
-};
-
 // What is planned for a requester.
 struct iommu_target {
     uint16_t rid, flags; // as in iommu_found
@@ -260,9 +246,9 @@ struct iommu_kind {
     uint8_t (*levels)(const struct iommu_unit *unit, enum dam_stage stage, uint64_t end);
     struct pt_params (*params)(const struct iommu_unit *unit, enum dam_stage stage, uint8_t levels);
     void (*format)(enum dam_stage stage, struct pt_format *out); // DAM_STAGE_FIRST or _SECOND
-    // Whether entries of bindings of this stage have rights (r, w), so that freeze needs no table. May be
-    // NULL.
-    bool (*has_rights)(enum dam_stage stage);
+    // Whether the new entry in place of `old`, of the same stage, can take rights away (r, w), so that freeze
+    // needs no table. May be NULL.
+    bool (*has_rights)(const struct iommu_unit *unit, const struct iommu_binding *old);
 
     // -- audit
     // [L] Reads the old tables above the page tables; makes ours: exact copies of what is sound, all else
@@ -274,7 +260,8 @@ struct iommu_kind {
     // NULL.
     bool (*is_among_others)(const struct iommu_unit *unit, uint16_t rid);
     // [L] Room for a requester that is not listed (rid), or with DAM_REQ_OTHERS for one that stands for all
-    // those that are silent: fills in entry, and flags and pasid if they need more.
+    // those that are silent: fills in entry, and flags and pasid if they need more. DAM_E_RANGE: the tables
+    // have no place for it.
     dam_err (*place)(struct iommu_unit *unit, struct iommu_found *found);
     // [L] The next function from *rid on for which planned tables have more than silence; false: no more. May
     // be NULL: none has bindings for requests with PASID alone.
@@ -335,11 +322,6 @@ struct iommu_kind {
     // Waits for the answers. DAM_E_TIMEOUT: no answer; DAM_E_STATE: and the queue stands. waited_register and
     // waited_value say what it looks like then.
     dam_err (*device_tlb_run)(struct iommu_unit *unit);
-
-    // -- looking (tool)
-    // Reads everything below `tables`, the value of the register that names them (VT-d: root table address,
-    // AMD: device table base). DAM_E_BUDGET: that of the memory is used up.
-    dam_err (*lookup)(const struct iommu_lookup *lookup, uint64_t tables);
 };
 
 // Reads a page of old root, context, device or PASID tables, and remembers what it said (seen.c). What is

@@ -185,6 +185,8 @@ dam_err pt_audit(struct pt_audit *audit, dam_pa root)
         .memory = audit->memory,
         .visitor = &visitor,
         .watch = audit->keep_out,
+        .without_r = audit->without_r,
+        .without_w = audit->without_w,
         .buffers = audit->buffers,
     };
     if (audit->copy) {

@@ -26,6 +26,7 @@ struct pt_audit {
     struct dam_finding about;          // unit, segment and rid of the findings
     uint64_t *buffers;                 // PT_MAX_LEVELS pages; unused when copying
     bool copy;                         // deep-copy the tables into the pool
+    bool without_r, without_w;         // rights that the entry takes away which leads to the root
     // Identity window that is, or may be, laid over the tree; NULL: none. In a tree that has it (`windowed`)
     // mappings of it are no cuts, wherever they lead as long as that is to themselves; in another one those
     // that lead elsewhere are counted, because the window would change what they mean.

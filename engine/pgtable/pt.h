@@ -176,6 +176,7 @@ struct pt_walk {
     const struct pt_memory *memory;
     const struct pt_visitor *visitor;
     const struct dam_ranges *watch; // what scans look out for
+    bool without_r, without_w;      // rights that whatever leads to the root takes away
     uint64_t *buffers; // PT_MAX_LEVELS pages for the walker's copies; unused when the visitor places them
     uint64_t tables;   // out: table pages read
     bool unmarked;     // out: pt_format.unmarked() holds for an entry below the root table

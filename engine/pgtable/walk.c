@@ -158,7 +158,7 @@ dam_err pt_walk(struct pt_walk *walk, dam_pa root)
     struct pt_table stack[PT_MAX_LEVELS];
     unsigned next[PT_MAX_LEVELS], up[PT_MAX_LEVELS]; // up: the level of the table that led here
     unsigned top = walk->params->levels - 1u, level = top;
-    stack[top] = (struct pt_table){.level = top, .pa = root, .r = true, .w = true};
+    stack[top] = (struct pt_table){.level = top, .pa = root, .r = !walk->without_r, .w = !walk->without_w};
     next[top] = 0;
     if (!pt_known_table(walk->memory, root, root))
         return DAM_E_RANGE;

@@ -9,10 +9,10 @@
 // round a device could fill its TLB again from the tables that still allowed it. A device that is switched
 // off first would not answer the invalidation.
 //
-// Who: the requesters of the unit. What has no context entry is refused by its absence.
+// Who: the requesters of the unit, or of the one whose tables it shares. What has no entry is refused by its
+// absence.
 #include "takeover/takeover.h"
 
-#include "iommu/vtd/regs.h"
 #include "pci/ats.h"
 
 // All of it together takes at most this many times max_wait_us, and what one silent device takes.
@@ -29,20 +29,25 @@ struct ats_run {
     struct pci_ats pf_ats;
 };
 
+static struct requester *requesters_of(const struct unit *unit)
+{
+    return unit->leader ? unit->leader->requesters : unit->requesters;
+}
+
 // The physical function behind a requester id: of a virtual one, the one that enables it; else itself. It has
-// a context entry too, when an operating system knows it.
+// an entry too, when an operating system knows it.
 static uint16_t physical_of(struct dam_takeover *t, const struct unit *unit, struct ats_run *run,
                             const struct requester *r, const struct pci_ats *ats)
 {
-    if (!ats->is_virtual || !dam_bits_get(unit->vtd.ecap, VTD_ECAP_DIT)) // nobody asks for it
+    if (!ats->is_virtual || !unit->kind->asks_physical || !unit->kind->asks_physical(unit->iommu))
         return r->rid;
     if (run->has_pf && pci_ats_is_vf_of(&run->pf_ats, run->pf, r->rid))
         return run->pf;
-    for (const struct requester *p = unit->requesters; p; p = p->next) {
+    for (const struct requester *p = requesters_of(unit); p; p = p->next) {
         struct pci_ats found;
         if (dam_clock_us(t->ops) > run->deadline_us)
             break;
-        const dam_err err = pci_ats_read(&t->pci, unit->segment, p->rid, &found);
+        const dam_err err = pci_ats_read(&t->pci, unit->iommu->segment, p->rid, &found);
         if ((err && err != DAM_E_BROKEN) || !pci_ats_is_vf_of(&found, p->rid, r->rid))
             continue;
         run->has_pf = true;
@@ -56,7 +61,7 @@ static uint16_t physical_of(struct dam_takeover *t, const struct unit *unit, str
 // Puts a request for each PASID of a function, and runs them in parts. What requests without PASID use is
 // kept without PASID.
 static dam_err forget_pasids(struct dam_takeover *t, struct unit *unit, const struct ats_run *run,
-                             const struct requester *r, const struct vtd_device *device)
+                             const struct requester *r, const struct iommu_device *device)
 {
     unsigned put = 1;
     for (const struct requester *p = r; p && p->rid == r->rid; p = p->next) {
@@ -64,11 +69,11 @@ static dam_err forget_pasids(struct dam_takeover *t, struct unit *unit, const st
             continue;
         if (dam_clock_us(t->ops) > run->deadline_us)
             break;
-        dam_err err = put == VTD_DEVICE_TLB_BATCH ? vtd_device_tlb_run(&unit->vtd) : DAM_OK;
+        dam_err err = put == IOMMU_TLB_BATCH ? unit->kind->device_tlb_run(unit->iommu) : DAM_OK;
         if (err)
             return err;
-        put = put % VTD_DEVICE_TLB_BATCH + 1;
-        vtd_device_tlb_put(&unit->vtd, device, p->pasid);
+        put = put % IOMMU_TLB_BATCH + 1;
+        unit->kind->device_tlb_put(unit->iommu, device, p->pasid);
     }
     return DAM_OK;
 }
@@ -81,16 +86,17 @@ static void forget(struct dam_takeover *t, struct unit *unit, struct ats_run *ru
     if (!run->ask)
         return;
     run->asked = true;
-    const struct vtd_device device = {
+    const struct iommu_device device = {
         .rid = r->rid, .pf = physical_of(t, unit, run, r, ats), .depth = ats->depth};
-    vtd_device_tlb_put(&unit->vtd, &device, VTD_NO_PASID);
+    unit->kind->device_tlb_put(unit->iommu, &device, IOMMU_NO_PASID);
     // A function that does not know PASIDs would take such a request for an error.
     dam_err err = ats->pasids ? forget_pasids(t, unit, run, r, &device) : DAM_OK;
     if (!err)
-        err = vtd_device_tlb_run(&unit->vtd);
+        err = unit->kind->device_tlb_run(unit->iommu);
     if (!err)
         return;
-    takeover_report(t, DAM_F_ATS_SILENT, unit, r, unit->vtd.base.v + VTD_FSTS_REG, unit->vtd.waited_value);
+    takeover_report(t, DAM_F_ATS_SILENT, unit, r, unit->iommu->base.v + unit->iommu->waited_register,
+                    unit->iommu->waited_value);
     run->ask = false;
 }
 
@@ -101,7 +107,7 @@ static bool switch_off(struct dam_takeover *t, struct unit *unit, struct ats_run
     struct pci_ats ats;
     uint16_t reg = 0;
     uint32_t raw = 0;
-    dam_err err = pci_ats_read(&t->pci, unit->segment, r->rid, &ats);
+    dam_err err = pci_ats_read(&t->pci, unit->iommu->segment, r->rid, &ats);
     if (err == DAM_E_BROKEN) {
         takeover_report(t, DAM_F_PCI_CAPABILITIES, unit, r, 0, 0);
         err = DAM_OK;
@@ -114,7 +120,7 @@ static bool switch_off(struct dam_takeover *t, struct unit *unit, struct ats_run
         forget(t, unit, run, r, &ats);
     }
     if (!err)
-        err = pci_ats_switch_off(&t->pci, unit->segment, r->rid, &ats, &reg, &raw);
+        err = pci_ats_switch_off(&t->pci, unit->iommu->segment, r->rid, &ats, &reg, &raw);
     if (err == DAM_E_VERIFY)
         takeover_report(t, DAM_F_ATS_STAYS_ON, unit, r, reg, raw);
     else if (err && (r->flags & DAM_REQ_ATS)) // of the others nobody knows that they have it
@@ -124,14 +130,14 @@ static bool switch_off(struct dam_takeover *t, struct unit *unit, struct ats_run
 
 static void switch_off_unit(struct dam_takeover *t, struct unit *unit, struct ats_run *run)
 {
-    for (struct requester *r = unit->requesters, *next; r; r = next) {
+    for (struct requester *r = requesters_of(unit), *next; r; r = next) {
         // The PASIDs of a function follow each other; the function is looked at once.
-        bool off = false;
-        if (dam_clock_us(t->ops) > run->deadline_us)
-            run->late++;
-        else
-            off = switch_off(t, unit, run, r);
         const uint16_t rid = r->rid;
+        bool off = false, mine = !unit->kind->serves || unit->kind->serves(unit->iommu, rid);
+        if (mine && dam_clock_us(t->ops) > run->deadline_us)
+            run->late++;
+        else if (mine)
+            off = switch_off(t, unit, run, r);
         for (next = r; next && next->rid == rid; next = next->next)
             next->flags |= off ? DAM_REQ_ATS_OFF : 0;
     }
@@ -142,19 +148,22 @@ void takeover_switch_ats_off(struct dam_takeover *t)
     const uint64_t wait = t->config->max_wait_us ? t->config->max_wait_us : DAM_DEFAULT_MAX_WAIT_US;
     struct ats_run run = {.deadline_us = dam_clock_us(t->ops) + ATS_WAITS * wait};
     for (struct unit *unit = t->units; unit; unit = unit->next) {
-        const bool ours = unit->status == DAM_UNIT_TAKEN || unit->status == DAM_UNIT_RAISED;
+        const struct iommu_kind *kind = unit->kind;
+        const bool ours = takeover_is_ours(unit);
         // A unit without device TLBs answers no translation requests: no device has any. One that failed half
         // way may still let translated requests through: there it matters most, and its queue is not to be
         // relied on.
-        if ((!ours && unit->status != DAM_UNIT_FAILED_AFTER) || !vtd_has_device_tlbs(&unit->vtd))
+        if ((!ours && unit->status != DAM_UNIT_FAILED_AFTER) || !kind->has_device_tlbs ||
+            !kind->has_device_tlbs(unit->iommu))
             continue;
-        run.ask = ours && unit->vtd.queue;
+        run.ask = ours && kind->reaches_devices(unit->iommu);
         run.asked = run.has_pf = false;
         run.late = 0;
         switch_off_unit(t, unit, &run);
         if (run.late)
             takeover_report(t, DAM_F_ATS_TIME, unit, NULL, 0, run.late);
-        if (run.asked && vtd_registers_read(&unit->vtd, &unit->after)) // for the note: the tail has moved
+        if (run.asked &&
+            kind->read_registers(unit->iommu, &unit->iommu->after)) // for the note: the tail has moved
             unit->error = unit->error ? unit->error : DAM_E_IO;
     }
 }

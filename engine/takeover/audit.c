@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Audit: what is Old(d) of every requester? Reads the root and context tables of each unit, and checks every
-// page table that they lead to.
+// Audit: what is Old(d) of every requester? Reads the tables of each unit, and checks every page table that
+// they lead to.
 #include "takeover/takeover.h"
 
 // Firmware knows no PASIDs, and no second address space below the one of the device.
@@ -10,17 +10,26 @@ static bool takes_windows(const struct requester *r)
            (!(r->flags & DAM_REQ_PASID) || (r->flags & DAM_REQ_RID_PASID));
 }
 
+static bool covers(const struct iommu_region *region, const struct requester *r)
+{
+    if (r->flags & DAM_REQ_OTHERS)
+        return true;
+    return region->by_range ? r->rid >= region->first && r->rid <= region->last
+                            : pci_target_covers(&region->target, r->rid);
+}
+
 // Adds the firmware regions of each requester to its old tree. All requesters of a tree get them: Linux maps
 // a region into the domain of its device, which aliases behind the same bridge share.
 static dam_err attach_windows(struct dam_takeover *t, struct unit *unit)
 {
     for (struct region *g = t->regions; g; g = g->next) {
         for (struct requester *r = unit->requesters; r; r = r->next) {
-            bool covered = (r->flags & DAM_REQ_OTHERS) || pci_target_covers(&g->target, r->rid);
-            if (g->segment != unit->segment || !takes_windows(r) || !covered)
+            const struct iommu_region *what = &g->what;
+            if (what->segment != unit->iommu->segment || !takes_windows(r) || !covers(what, r))
                 continue;
             struct window *w = r->old_tree->windows;
-            while (w && (w->start != g->start || w->end != g->end))
+            while (w &&
+                   (w->start != what->start || w->end != what->end || w->r != what->r || w->w != what->w))
                 w = w->next;
             if (w)
                 continue;
@@ -29,7 +38,7 @@ static dam_err attach_windows(struct dam_takeover *t, struct unit *unit)
             if (err)
                 return err;
             w = record;
-            *w = (struct window){r->old_tree->windows, g->start, g->end};
+            *w = (struct window){r->old_tree->windows, what->start, what->end, what->r, what->w};
             r->old_tree->windows = w;
         }
     }
@@ -48,12 +57,14 @@ static dam_err audit_once(struct dam_takeover *t, struct unit *unit, struct old_
                           const struct requester *first, bool copy, struct dam_finding_ring *findings)
 {
     o->audit = (struct pt_audit){
-        .format = &t->formats[o->stage],
+        .format = &unit->family->formats[o->stage],
         .params = &o->params,
+        .without_r = !o->r,
+        .without_w = !o->w,
         .memory = &t->old_memory,
         .keep_out = t->config->keep_out,
         .findings = findings,
-        .about = {.unit = unit->index, .segment = unit->segment, .rid = first ? first->rid : 0},
+        .about = {.unit = unit->iommu->index, .segment = unit->iommu->segment, .rid = first ? first->rid : 0},
         .buffers = t->buffers,
         .copy = copy,
         .window = takeover_hides(t) ? t->config->crash_window : NULL,
@@ -106,7 +117,7 @@ static bool somebody_writes(const struct dam_takeover *t)
             if (r->policy == DAM_POLICY_PRESERVE)
                 return true;
             for (const struct window *w = r->old_tree ? r->old_tree->windows : NULL; w; w = w->next)
-                if (dam_ranges_overlap(t->config->old_ram, w->start, w->end - w->start))
+                if (w->w && dam_ranges_overlap(t->config->old_ram, w->start, w->end - w->start))
                     return true;
         }
     }
@@ -125,7 +136,9 @@ static dam_err audit_trees(struct dam_takeover *t, struct unit *unit)
 
 static dam_err find_requesters(struct dam_takeover *t, struct unit *unit)
 {
-    dam_err err = unit->raise ? takeover_raise_tables(t, unit) : takeover_read_tables(t, unit);
+    if (unit->leader)
+        return DAM_OK;
+    dam_err err = unit->iommu->raise ? takeover_raise_tables(t, unit) : takeover_read_tables(t, unit);
     return err ? err : takeover_add_absent(t, unit);
 }
 
@@ -135,10 +148,14 @@ static void for_planned_units(struct dam_takeover *t, dam_err (*step)(struct dam
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status != DAM_UNIT_PLANNED)
             continue;
-        const uint64_t mark = t->pool->low;
+        const struct pool_mark mark = takeover_mark(t);
+        if (takeover_lost_leader(unit)) {
+            takeover_leave(t, unit, &mark, DAM_STOP_TABLES);
+            continue;
+        }
         unit->error = step(t, unit);
         if (unit->error == DAM_E_NOMEM || unit->error == DAM_E_BUDGET)
-            takeover_leave(t, unit, mark, takeover_stop_of(unit->error));
+            takeover_leave(t, unit, &mark, takeover_stop_of(unit->error));
         else if (unit->error)
             unit->status = DAM_UNIT_BROKEN_ROOT;
     }

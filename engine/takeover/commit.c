@@ -1,84 +1,38 @@
 // SPDX-License-Identifier: MIT
-// Commit: swap the root pointer to an exact copy of the old root and context tables, then lead each bus over
-// to its planned context table, each step with its flushes (VT-d architecture specification, 6.6 and 11.4.5:
-// while DMA is active a new root table must give the same results as the old one).
+// Commit: the units go over to exact copies of the old tables, then to the planned ones; how, their kinds
+// know.
 #include "takeover/takeover.h"
 
-#include "iommu/vtd/regs.h"
-
-dam_err takeover_flush(struct unit *unit)
-{
-    dam_barrier(unit->vtd.ops);
-    dam_err err = vtd_flush_write_buffer(&unit->vtd);
-    return err ? err : vtd_invalidate_all(&unit->vtd);
-}
-
-// One 64-bit store a context table: the hardware sees all of the old context table or all of the new one, and
-// no requester is without a table in between.
-void takeover_lead_root(struct dam_takeover *t, struct unit *unit)
-{
-    for (unsigned half = 0; half < VTD_HALVES; half++)
-        if (unit->planned[half])
-            *(volatile uint64_t *)&unit->root_table[half / 2].w[half % 2] =
-                vtd_root_encode(dam_arena_pa(t->pool, unit->planned[half]));
-    dam_cache_flush(t->ops, unit->root_table, DAM_PAGE_SIZE);
-    dam_barrier(t->ops);
-}
-
-dam_err takeover_quiet_unit(struct dam_takeover *t, struct unit *unit)
-{
-    struct vtd_unit *vtd = &unit->vtd;
-    dam_err err = vtd_mask_events(vtd);
-    if (!err)
-        err = vtd_flush_write_buffer(vtd);
-    return err ? err : vtd_take_invalidation(vtd, t->pool, unit->queue_pages);
-}
-
-// Everything up to here leaves a unit on its old tables. DAM_E_STATE: no invalidation interface can be had.
-static dam_err prepare_unit(struct dam_takeover *t, struct unit *unit)
-{
-    dam_err err = takeover_quiet_unit(t, unit);
-    if (err)
-        return err;
-    // It is tried before anything depends on it: a flush more changes nothing.
-    err = vtd_invalidate_all(&unit->vtd);
-    if (err)
-        vtd_give_invalidation_back(&unit->vtd);
-    return err == DAM_E_TIMEOUT || err == DAM_E_VERIFY ? DAM_E_STATE : err;
-}
-
-static dam_err switch_unit(struct dam_takeover *t, struct unit *unit)
-{
-    struct vtd_unit *vtd = &unit->vtd;
-    uint64_t start = dam_clock_us(t->ops);
-    dam_err err = vtd_set_root(vtd, dam_arena_pa(t->pool, unit->root_table), unit->ttm);
-    if (!err)
-        err = vtd_invalidate_all(vtd);
-    unit->us_switch = (uint32_t)(dam_clock_us(t->ops) - start);
-    if (err)
-        return err;
-    takeover_lead_root(t, unit);
-    return takeover_flush(unit);
-}
-
 // The status is right at every moment: an exception may end this anywhere, and the note tells it then.
+static dam_err point_unit(struct unit *unit)
+{
+    const struct iommu_kind *kind = unit->kind;
+    bool raise = unit->iommu->raise;
+    unit->status = raise ? DAM_UNIT_OFF : DAM_UNIT_FAILED_BEFORE;
+    dam_err err = kind->prepare(unit->iommu);
+    if (err)
+        return err;
+    // From the first write that points it elsewhere on we cannot say that nothing was touched; of one that is
+    // raised, only its answer tells whether it is on.
+    unit->status = DAM_UNIT_FAILED_AFTER;
+    err = raise ? kind->raise(unit->iommu) : kind->switch_tables(unit->iommu);
+    if (!err && kind->commit_interrupts)
+        err = kind->commit_interrupts(unit->iommu);
+    return err;
+}
+
 static dam_err commit_unit(struct dam_takeover *t, struct unit *unit)
 {
-    unit->status = DAM_UNIT_FAILED_BEFORE;
-    dam_err err = prepare_unit(t, unit);
-    if (unit->vtd.old_queue_dropped)
-        takeover_report(t, DAM_F_QUEUE_DROPPED, unit, NULL, unit->before.iqh, unit->before.iqt);
+    const struct iommu_unit *iommu = unit->iommu;
+    dam_err err = point_unit(unit);
+    if (iommu->raise)
+        takeover_report(t, err ? DAM_F_RAISE_FAILED : DAM_F_RAISED, unit, NULL,
+                        iommu->base.v + iommu->state_register, iommu->state_value);
     if (err)
         return err;
-    // From the write of RTADDR on we cannot say that nothing was touched.
-    unit->status = DAM_UNIT_FAILED_AFTER;
-    err = switch_unit(t, unit);
-    if (!err)
-        err = takeover_commit_interrupts(unit);
-    if (err)
-        return err;
-    unit->status = DAM_UNIT_TAKEN;
-    takeover_commit_state(t, unit);
+    unit->status = iommu->raise ? DAM_UNIT_RAISED : DAM_UNIT_TAKEN;
+    if (unit->kind->commit_state)
+        unit->kind->commit_state(unit->iommu);
     return DAM_OK;
 }
 
@@ -96,21 +50,24 @@ enum dam_stop takeover_commit(struct dam_takeover *t)
     dam_err first = DAM_OK;
     // All tables at once: coherent units need only the barrier, but a write-back of clean lines costs little.
     dam_cache_flush(t->ops, t->pool->base, t->pool->low);
+    if (t->config->low_pool)
+        dam_cache_flush(t->ops, t->config->low_pool->base, t->config->low_pool->low);
     dam_barrier(t->ops);
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status != DAM_UNIT_PLANNED) {
             left += left_alone(unit);
             continue;
         }
-        takeover_report_changes(t, unit);
-        unit->error = unit->raise ? takeover_raise(t, unit) : commit_unit(t, unit);
+        iommu_report_changes(unit->iommu);
+        unit->error = commit_unit(t, unit);
         if (!unit->error) {
             taken++;
             continue;
         }
         if (unit->error == DAM_E_TIMEOUT || unit->error == DAM_E_STATE)
             takeover_report(t, unit->error == DAM_E_STATE ? DAM_F_QUEUE_STUCK : DAM_F_WAIT_TIMEOUT, unit,
-                            NULL, unit->vtd.base.v + unit->vtd.waited_register, unit->vtd.waited_value);
+                            NULL, unit->iommu->base.v + unit->iommu->waited_register,
+                            unit->iommu->waited_value);
         first = failed++ ? first : unit->error;
         switched_failed += unit->status == DAM_UNIT_FAILED_AFTER;
     }

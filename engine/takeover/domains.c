@@ -2,15 +2,12 @@
 // Domain ids. Hardware tags its caches with them: all requesters of one id must have one table (6.2.1).
 #include "takeover/takeover.h"
 
-#include "iommu/vtd/regs.h"
-
 static bool keeps_did(const struct unit *unit, const struct requester *r)
 {
-    bool cm = dam_bits_get(unit->vtd.cap, VTD_CAP_CM);
     // Pass-through had an id that says "untranslated", to the capture kernel as well: not for a table of
     // ours.
-    return r->old_kind == DAM_OLD_TRANSLATED && r->old.did < vtd_domain_ids(&unit->vtd) &&
-           !(cm && r->old.did == 0);
+    return r->old_kind == DAM_OLD_TRANSLATED && r->old.did < unit->kind->domain_ids(unit->iommu) &&
+           !(unit->kind->reserves_did && unit->kind->reserves_did(unit->iommu, r->old.did));
 }
 
 static const struct new_tree *tree_by_number(const struct unit *unit, uint16_t number)

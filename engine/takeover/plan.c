@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Plan: page tables, domain ids and context entries for every requester, in the pool. Touches no hardware.
+// Plan: page tables, domain ids and entries for every requester, in the pool. Touches no hardware.
 #include "takeover/takeover.h"
-
-#include <string.h>
 
 // Everything below a part of the old tables that was broken gets one tree, and one domain id for it.
 static dam_err plan_refuge(struct dam_takeover *t, struct unit *unit)
@@ -14,23 +12,22 @@ static dam_err plan_refuge(struct dam_takeover *t, struct unit *unit)
     dam_err err = takeover_tree_for(t, unit, &any);
     if (!err)
         err = takeover_choose_did(t, unit, &any);
-    if (!err)
-        takeover_fill_refuge(t, unit, &unit->refuge, &any);
-    return err;
-}
-
-static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
-{
-    void *record;
-    uint32_t dids = vtd_domain_ids(&unit->vtd);
-    dam_err err = dam_arena_record(t->pool, dids * sizeof(*unit->did_owner), &record);
-    if (!err) {
-        unit->did_owner = record;
-        unit->did_next = dids - 1;
-        err = dam_arena_pages(t->pool, 3, &unit->queue_pages);
-    }
     if (err)
         return err;
+    const struct iommu_target target = takeover_target(t, &any);
+    unit->kind->fill_refuge(unit->iommu, &target);
+    return DAM_OK;
+}
+
+static dam_err plan_requesters(struct dam_takeover *t, struct unit *unit)
+{
+    void *record;
+    uint32_t dids = unit->kind->domain_ids(unit->iommu);
+    dam_err err = dam_arena_record(t->pool, dids * sizeof(*unit->did_owner), &record);
+    if (err)
+        return err;
+    unit->did_owner = record;
+    unit->did_next = dids - 1;
     for (struct requester *r = unit->requesters; r; r = r->next)
         if (r->old_kind != DAM_OLD_BROKEN && r->old.did < dids)
             unit->did_owner[r->old.did] = DID_OLD;
@@ -46,14 +43,22 @@ static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
             r->flags |= DAM_REQ_CUT;
         if (r->old_tree && r->old_tree->windows)
             r->flags |= DAM_REQ_RMRR;
-        // It has room for any kind of entry that it may be.
-        uint64_t entry[IOMMU_BINDING_WORDS];
-        unsigned words = takeover_encode(unit, r, entry);
-        memcpy(r->live, entry, words * sizeof(*entry));
+        const struct iommu_target target = takeover_target(t, r);
+        unit->kind->bind(unit->iommu, &target);
     }
-    if (unit->others)
-        takeover_spread_others(t, unit);
-    return unit->refuge.used ? plan_refuge(t, unit) : DAM_OK;
+    for (struct requester *r = unit->requesters; r; r = r->next) {
+        if (!(r->flags & DAM_REQ_OTHERS))
+            continue;
+        const struct iommu_target target = takeover_target(t, r);
+        unit->kind->spread(unit->iommu, &target);
+    }
+    return unit->kind->has_refuge && unit->kind->has_refuge(unit->iommu) ? plan_refuge(t, unit) : DAM_OK;
+}
+
+static dam_err plan_unit(struct dam_takeover *t, struct unit *unit)
+{
+    dam_err err = unit->kind->plan ? unit->kind->plan(unit->iommu) : DAM_OK;
+    return err || unit->leader ? err : plan_requesters(t, unit);
 }
 
 static bool somebody_scratches(const struct dam_takeover *t)
@@ -65,16 +70,21 @@ static bool somebody_scratches(const struct dam_takeover *t)
     return false;
 }
 
+// The tables of every kind that there are units of lead to one page.
 static dam_err make_scratch(struct dam_takeover *t)
 {
-    struct pt_params any = {.levels = VTD_MAX_LEVELS, .haw = t->host_address_width};
     void *page;
     dam_err err = dam_arena_pages(t->pool, 1, &page);
     if (err)
         return err;
     t->scratch_page = dam_arena_pa(t->pool, page);
-    for (unsigned stage = DAM_STAGE_FIRST; !err && stage <= DAM_STAGE_SECOND; stage++)
-        err = pt_scratch_new(&t->formats[stage], &any, t->pool, t->scratch_page, &t->scratch[stage]);
+    for (struct unit *unit = t->units; !err && unit; unit = unit->next) {
+        struct family *f = unit->family;
+        const struct pt_params any = {.levels = f->kind.max_levels, .haw = unit->iommu->host_address_width};
+        for (unsigned stage = DAM_STAGE_FIRST; !err && !f->has_scratch && stage <= DAM_STAGE_SECOND; stage++)
+            err = pt_scratch_new(&f->formats[stage], &any, t->pool, t->scratch_page, &f->scratch[stage]);
+        f->has_scratch = true;
+    }
     return err;
 }
 
@@ -85,7 +95,7 @@ static void report_unused_choices(struct dam_takeover *t)
         bool used = false;
         for (const struct unit *unit = t->units; unit; unit = unit->next)
             for (const struct requester *r = unit->requesters; r; r = r->next)
-                used |= unit->segment == c->choices[i].requester.segment &&
+                used |= unit->iommu->segment == c->choices[i].requester.segment &&
                         r->rid == c->choices[i].requester.rid && !(r->flags & DAM_REQ_OTHERS) &&
                         (c->choices[i].pasid == DAM_ANY_PASID ||
                          ((r->flags & DAM_REQ_PASID) && r->pasid == c->choices[i].pasid));
@@ -116,15 +126,22 @@ enum dam_stop takeover_plan(struct dam_takeover *t)
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status != DAM_UNIT_PLANNED)
             continue;
-        const uint64_t mark = t->pool->low;
+        const struct pool_mark mark = takeover_mark(t);
+        if (takeover_lost_leader(unit)) {
+            takeover_leave(t, unit, &mark, DAM_STOP_TABLES);
+            continue;
+        }
         unit->error = plan_unit(t, unit);
         if (unit->error)
-            takeover_leave(t, unit, mark, takeover_stop_of(unit->error));
+            takeover_leave(t, unit, &mark, takeover_stop_of(unit->error));
     }
     // Last of all: the pool may be too small for these tables, and that stops nothing. A kernel that will
     // know of no unit gets its interrupts unremapped.
+    const enum iommu_irqs irqs = takeover_hides(t)      ? IOMMU_IRQS_BARE
+                                 : t->config->mask_irqs ? IOMMU_IRQS_MASK
+                                                        : IOMMU_IRQS_KEEP;
     for (struct unit *unit = t->units; unit; unit = unit->next)
-        if (unit->status == DAM_UNIT_PLANNED && !takeover_hides(t))
-            takeover_plan_interrupts(t, unit);
+        if (unit->status == DAM_UNIT_PLANNED && !unit->leader && unit->kind->plan_interrupts)
+            unit->kind->plan_interrupts(unit->iommu, irqs);
     return takeover_go_on(t);
 }

@@ -61,28 +61,29 @@ static uint32_t at_most(uint64_t count, uint32_t most)
 static struct dam_note_unit unit_entry(const struct unit *u)
 {
     return (struct dam_note_unit){
-        .register_base = u->vtd.base.v,
-        .cap = u->vtd.cap,
-        .ecap = u->vtd.ecap,
-        .ver = u->vtd.ver,
-        .segment = u->segment,
+        .register_base = u->iommu->base.v,
+        .cap = u->iommu->cap,
+        .ecap = u->iommu->ecap,
+        .ver = u->iommu->ver,
+        .segment = u->iommu->segment,
         .status = (uint8_t)u->status,
-        .drhd_flags = u->drhd_flags,
+        .drhd_flags = u->iommu->firmware_flags,
         .requesters = u->requester_count,
         .error = (uint32_t)u->error,
-        .before = {.vtd = u->before},
-        .after = {.vtd = u->after},
-        .us_translation_switch = u->us_switch,
-        .irq_entries = u->irq_entries,
-        .irq_silenced = u->irq_silenced,
+        .before = u->iommu->before,
+        .after = u->iommu->after,
+        .us_translation_switch = u->iommu->us_switch,
+        .kind = u->kind->id,
+        .irq_entries = u->iommu->irq_entries,
+        .irq_silenced = u->iommu->irq_silenced,
     };
 }
 
 static struct dam_note_requester requester_entry(const struct unit *u, const struct requester *r)
 {
     struct dam_note_requester e = {
-        .unit = u->index,
-        .segment = u->segment,
+        .unit = u->iommu->index,
+        .segment = u->iommu->segment,
         .rid = r->rid,
         .policy = (uint8_t)r->policy,
         .old_kind = (uint8_t)r->old_kind,

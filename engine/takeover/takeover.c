@@ -15,8 +15,14 @@ dam_err dam_takeover_new(const struct dam_takeover_config *config, struct dam_ta
     if (err)
         return err;
     t->buffers = record;
-    pt_format_vtdfs(&t->formats[DAM_STAGE_FIRST]);
-    pt_format_vtdss(&t->formats[DAM_STAGE_SECOND]);
+    struct iommu_kind kinds[IOMMU_KINDS];
+    t->family_count = iommu_kinds(kinds);
+    for (unsigned i = 0; i < t->family_count; i++) {
+        struct family *f = &t->families[i];
+        f->kind = kinds[i];
+        f->kind.format(DAM_STAGE_FIRST, &f->formats[DAM_STAGE_FIRST]);
+        f->kind.format(DAM_STAGE_SECOND, &f->formats[DAM_STAGE_SECOND]);
+    }
     t->budget.tables = config->max_tables ? config->max_tables : DAM_DEFAULT_MAX_TABLES;
     t->budget.deadline_us = dam_clock_us(t->ops) + (config->max_us ? config->max_us : DAM_DEFAULT_MAX_US);
     t->old_memory = (struct pt_memory){
@@ -33,8 +39,8 @@ void takeover_report(struct dam_takeover *t, uint16_t code, const struct unit *u
     struct dam_finding f = {
         .code = code,
         .level = 255,
-        .unit = unit ? unit->index : 0xFFFF,
-        .segment = unit ? unit->segment : 0,
+        .unit = unit ? unit->iommu->index : 0xFFFF,
+        .segment = unit ? unit->iommu->segment : 0,
         .rid = r ? r->rid : 0,
         .address = address,
         .raw = raw,
@@ -58,14 +64,28 @@ enum dam_stop takeover_stop_of(dam_err err)
     }
 }
 
-void takeover_leave(struct dam_takeover *t, struct unit *unit, uint64_t mark, enum dam_stop why)
+struct pool_mark takeover_mark(const struct dam_takeover *t)
+{
+    const struct dam_arena *low = t->config->low_pool;
+    return (struct pool_mark){t->pool->low, low ? low->low : 0};
+}
+
+void takeover_release(struct dam_takeover *t, const struct pool_mark *mark)
+{
+    dam_arena_release(t->pool, mark->pages);
+    if (t->config->low_pool)
+        dam_arena_release(t->config->low_pool, mark->low_pages);
+}
+
+void takeover_leave(struct dam_takeover *t, struct unit *unit, const struct pool_mark *mark,
+                    enum dam_stop why)
 {
     for (struct requester *r = unit->requesters; r; r = r->next)
         r->new_tree = NULL; // the note shall not tell of tables that nothing uses
-    dam_arena_release(t->pool, mark);
+    takeover_release(t, mark);
     unit->status = DAM_UNIT_LEFT;
     t->left = t->left ? t->left : why;
-    takeover_report(t, DAM_F_UNIT_LEFT, unit, NULL, unit->vtd.base.v, why);
+    takeover_report(t, DAM_F_UNIT_LEFT, unit, NULL, unit->iommu->base.v, why);
 }
 
 enum dam_stop takeover_go_on(const struct dam_takeover *t)
@@ -110,9 +130,9 @@ void dam_takeover_look(struct dam_takeover *t)
     for (struct unit *unit = t->units; unit; unit = unit->next) {
         if (unit->status == DAM_UNIT_ABSENT)
             continue;
-        if (vtd_registers_read(&unit->vtd, &unit->after))
+        if (unit->kind->read_registers(unit->iommu, &unit->iommu->after))
             unit->error = DAM_E_IO;
-        else if (unit->status == DAM_UNIT_FAILED_AFTER && unit->after.rtaddr == unit->before.rtaddr)
+        else if (unit->status == DAM_UNIT_FAILED_AFTER && !unit->kind->is_switched(unit->iommu))
             unit->status = DAM_UNIT_FAILED_BEFORE; // it was about to be changed
     }
 }
@@ -126,8 +146,8 @@ bool dam_takeover_may_hide(const struct dam_takeover *t)
 {
     unsigned ours = 0;
     for (const struct unit *unit = t->units; unit; unit = unit->next) {
-        bool taken = unit->status == DAM_UNIT_TAKEN || unit->status == DAM_UNIT_RAISED;
-        bool off = unit->status == DAM_UNIT_OFF || (unit->status == DAM_UNIT_LEFT && unit->raise);
+        bool taken = takeover_is_ours(unit);
+        bool off = unit->status == DAM_UNIT_OFF || (unit->status == DAM_UNIT_LEFT && unit->iommu->raise);
         if (!taken && !off && unit->status != DAM_UNIT_ABSENT)
             return false;
         ours += taken;

@@ -3,8 +3,6 @@
 // of it is built in the pool.
 #include "takeover/takeover.h"
 
-#include "iommu/vtd/regs.h"
-
 uint64_t takeover_known_end(const struct dam_takeover *t)
 {
     const struct dam_ranges *sets[] = {t->config->old_ram, t->config->keep_out};
@@ -15,23 +13,22 @@ uint64_t takeover_known_end(const struct dam_takeover *t)
     return dam_align_up(end, pt_span(2));
 }
 
-// Identity over everything that the machine is known to have, as far as the tree reaches.
-static uint64_t identity_end(const struct dam_takeover *t, const struct pt_params *params)
+uint64_t takeover_identity_limit(const struct pt_params *params, uint64_t end)
 {
-    uint64_t end = takeover_known_end(t);
     // Above the middle first-stage addresses are negative.
-    uint64_t width = pt_span(params->levels) >> params->canonical, limit = 1ull << params->haw;
-    end = end < width ? end : width;
-    return end < limit ? end : limit;
+    uint64_t last = pt_last(params->levels) >> params->canonical, limit = 1ull << params->haw;
+    end = end < limit ? end : limit;
+    return end && end - 1 > last ? last + 1 : end;
 }
 
 static dam_err build_identity(struct dam_takeover *t, struct pt_tree *tree, struct new_tree *n)
 {
-    bool w = n->policy == DAM_POLICY_PRESERVE;
-    uint64_t end = identity_end(t, &tree->params);
+    bool w = n->old->w && n->policy == DAM_POLICY_PRESERVE;
+    // Everything that the machine is known to have.
+    uint64_t end = takeover_identity_limit(&tree->params, takeover_known_end(t));
     dam_err err = pt_tree_new(tree);
     if (!err)
-        err = pt_tree_map(tree, 0, 0, end, true, w);
+        err = pt_tree_map(tree, 0, 0, end, n->old->r, w);
     const struct dam_ranges *keep_out = t->config->keep_out;
     for (size_t i = 0; !err && i < keep_out->count && keep_out->at[i].start < end; i++) {
         uint64_t start = dam_align_down(keep_out->at[i].start, DAM_PAGE_SIZE);
@@ -49,24 +46,31 @@ static dam_err apply_cuts(struct pt_tree *tree, const struct pt_audit *audit)
     return err;
 }
 
-// Freeze needs a root of ours without W; what is below it is shared with the old tables, or with the copy
-// that the audit made. Preserve takes that copy as it is.
+// The old tree, or the copy of it that the audit made, seen through the rights that New leaves. Where those
+// can stand in the entry and nothing is to be edited, that is all, and costs no page. Else they are put into
+// a root of ours, below which all is shared; preserve with all rights takes the copy as it is.
 static dam_err build_translated(struct pt_tree *tree, struct new_tree *n)
 {
     const struct pt_audit *audit = &n->old->audit;
-    bool freeze = n->policy == DAM_POLICY_FREEZE;
+    bool r = n->old->r, w = n->old->w && n->policy == DAM_POLICY_PRESERVE;
+    bool edited = audit->cut_count || n->old->windows || n->crash;
+    dam_pa root = audit->copy ? audit->copied_root : n->old->root;
     dam_err err = DAM_OK;
     n->shares_old = !audit->copy;
-    if (freeze) {
-        err = pt_tree_share(tree, audit->copy ? audit->copied_root : n->old->root, true, false);
+    if (n->by_entry && !edited) {
+        tree->root = root;
+        n->r = r;
+        n->w = w;
+    } else if (!r || !w) {
+        err = pt_tree_share(tree, root, r, w);
     } else {
-        tree->root = audit->copied_root;
+        tree->root = root;
         tree->own_from = audit->copied_from;
     }
     if (!err)
         err = apply_cuts(tree, audit);
     n->readable = audit->readable - audit->cut_readable;
-    n->writable = freeze ? 0 : audit->writable - audit->cut_writable;
+    n->writable = w ? audit->writable - audit->cut_writable : 0;
     n->tables = audit->copy ? audit->tables : 0;
     return err;
 }
@@ -75,7 +79,7 @@ static dam_err build_windows(struct pt_tree *tree, const struct window *windows)
 {
     dam_err err = DAM_OK;
     for (const struct window *w = windows; !err && w; w = w->next)
-        err = pt_tree_map(tree, w->start, w->start, w->end - w->start, true, true);
+        err = pt_tree_map(tree, w->start, w->start, w->end - w->start, w->r, w->w);
     return err;
 }
 
@@ -104,8 +108,9 @@ static dam_err build_tree(struct dam_takeover *t, struct unit *unit, struct new_
 {
     const struct window *windows = n->old ? n->old->windows : NULL;
     uint64_t low = t->pool->low;
-    struct pt_tree tree = {.format = &t->formats[n->stage], .memory = &t->own_memory};
-    tree.params = n->old ? n->old->params : takeover_params(t, unit, n->stage, n->levels);
+    struct pt_tree tree = {.format = &unit->family->formats[n->stage], .memory = &t->own_memory};
+    tree.params = n->old ? n->old->params : unit->kind->params(unit->iommu, n->stage, n->levels);
+    n->r = n->w = true;
     dam_err err = DAM_OK;
     switch (n->policy) {
     case DAM_POLICY_BLOCK:
@@ -115,7 +120,7 @@ static dam_err build_tree(struct dam_takeover *t, struct unit *unit, struct new_
             tree.root = t->empty;
         break;
     case DAM_POLICY_SCRATCH:
-        tree.root = t->scratch[n->stage].root[n->levels - 1];
+        tree.root = unit->family->scratch[n->stage].root[n->levels - 1];
         if (windows || n->crash)
             err = pt_tree_share(&tree, tree.root, true, true);
         break;
@@ -133,28 +138,12 @@ static dam_err build_tree(struct dam_takeover *t, struct unit *unit, struct new_
     return err;
 }
 
-enum dam_stage takeover_unit_stage(const struct unit *unit)
-{
-    bool second = !unit->vtd.scalable || dam_bits_get(unit->vtd.ecap, VTD_ECAP_SSTS);
-    return second ? DAM_STAGE_SECOND : DAM_STAGE_FIRST;
-}
-
-uint8_t takeover_levels(const struct unit *unit, enum dam_stage stage, uint64_t end)
-{
-    uint8_t levels = 0;
-    if (stage == DAM_STAGE_FIRST)
-        return 4; // every unit has that
-    for (uint8_t aw = 1; aw <= 3 && (!levels || pt_span(levels) < end); aw++)
-        if (vtd_width_supported(&unit->vtd, aw))
-            levels = (uint8_t)(aw + 2);
-    return levels ? levels : VTD_MAX_LEVELS;
-}
-
 // Nothing sound is known without an old table: the narrowest width that does.
 static uint8_t levels_for(const struct dam_takeover *t, const struct unit *unit, const struct requester *r,
                           enum dam_stage stage)
 {
-    return r->old_tree ? r->old_tree->params.levels : takeover_levels(unit, stage, takeover_window_end(t));
+    return r->old_tree ? r->old_tree->params.levels
+                       : unit->kind->levels(unit->iommu, stage, takeover_window_end(t));
 }
 
 dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requester *r)
@@ -163,12 +152,13 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
     bool by_old = r->old_tree && (r->old_tree->windows || r->policy == DAM_POLICY_FREEZE ||
                                   r->policy == DAM_POLICY_PRESERVE);
     struct old_tree *old = by_old ? r->old_tree : NULL;
-    enum dam_stage stage = r->old_tree ? r->old_tree->stage : takeover_unit_stage(unit);
+    enum dam_stage stage = r->old_tree ? r->old_tree->stage : unit->kind->stage(unit->iommu);
     uint8_t levels = levels_for(t, unit, r, stage);
     bool crash = r->flags & DAM_REQ_CRASH;
+    bool by_entry = old && unit->kind->has_rights && unit->kind->has_rights(unit->iommu, &r->old);
     for (struct new_tree *n = unit->new_trees; n; n = n->next) {
         if (n->wanted_old == old && n->wanted == r->policy && n->stage == stage && n->levels == levels &&
-            n->crash == crash) {
+            n->crash == crash && n->by_entry == by_entry) {
             r->new_tree = n;
             r->policy = n->policy;
             return DAM_OK;
@@ -189,6 +179,7 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
                            .stage = stage,
                            .levels = levels,
                            .crash = crash,
+                           .by_entry = by_entry,
                            .number = ++unit->new_tree_count};
     unit->new_trees = n;
     r->new_tree = n;
@@ -204,4 +195,34 @@ dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requ
     n->readable = n->writable = n->tables = 0;
     takeover_report(t, DAM_F_PT_BUDGET, unit, r, 0, n->levels);
     return build_tree(t, unit, n);
+}
+
+enum dam_stage takeover_new_stage(const struct requester *r)
+{
+    if (!r->new_tree)
+        return DAM_STAGE_NONE;
+    // The second stage alone contains a nested requester: what the policy says is in there, and the first
+    // stage stays as it is, read through it.
+    bool kept = r->policy == DAM_POLICY_FREEZE || r->policy == DAM_POLICY_PRESERVE;
+    return kept && r->old.stage == DAM_STAGE_NESTED ? DAM_STAGE_NESTED : r->new_tree->stage;
+}
+
+struct iommu_target takeover_target(const struct dam_takeover *t, const struct requester *r)
+{
+    const struct new_tree *n = r->new_tree;
+    return (struct iommu_target){
+        .rid = r->rid,
+        .flags = r->flags,
+        .pasid = r->pasid,
+        .old = &r->old,
+        .usable = r->old_kind != DAM_OLD_BROKEN,
+        .blocked = n->root.v == t->empty.v,
+        .stage = takeover_new_stage(r),
+        .levels = n->levels,
+        .did = r->new_did,
+        .root = n->root,
+        .r = n->r,
+        .w = n->w,
+        .entry = r->entry,
+    };
 }

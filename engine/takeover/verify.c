@@ -4,70 +4,30 @@
 // still.
 #include "takeover/takeover.h"
 
-#include <string.h>
-
-#include "iommu/vtd/regs.h"
-
-static bool verify_register(struct dam_takeover *t, struct unit *unit, uint16_t reg, uint64_t value,
-                            uint64_t want)
+static bool verify_registers(struct unit *unit)
 {
-    if (value == want)
-        return true;
-    takeover_report(t, DAM_F_VERIFY_REGISTER, unit, NULL, unit->vtd.base.v + reg, value);
-    return false;
+    bool ok = false;
+    unit->error = unit->kind->verify_registers(unit->iommu, &ok);
+    return !unit->error && ok;
 }
 
-static bool verify_registers(struct dam_takeover *t, struct unit *unit)
+static bool verify_entries(struct dam_takeover *t, struct unit *unit)
 {
-    unit->error = vtd_registers_read(&unit->vtd, &unit->after);
-    if (unit->error)
-        return false;
-    bool ok =
-        verify_register(t, unit, VTD_RTADDR_REG, unit->after.rtaddr,
-                        dam_arena_pa(t->pool, unit->root_table).v | dam_bits_put(unit->ttm, VTD_RTADDR_TTM));
-    ok &= verify_register(t, unit, VTD_GSTS_REG, unit->after.gsts & dam_bits_mask(VTD_G_TE),
-                          dam_bits_mask(VTD_G_TE));
-    if (unit->irta) {
-        ok &= verify_register(t, unit, VTD_IRTA_REG, unit->after.irta, unit->irta);
-        ok &= verify_register(t, unit, VTD_GSTS_REG, unit->after.gsts & dam_bits_mask(VTD_G_IRE),
-                              dam_bits_mask(VTD_G_IRE));
-    }
-    if (unit->vtd.queue)
-        ok &= verify_register(t, unit, VTD_IQA_REG, unit->after.iqa & dam_bits_mask(VTD_IQA_IQA),
-                              unit->vtd.queue_pa.v);
-    return ok;
-}
-
-static bool verify_contexts(struct dam_takeover *t, struct unit *unit)
-{
-    bool ok = true;
-    for (unsigned half = 0; half < VTD_HALVES; half++) {
-        const uint64_t *word = &unit->root_table[half / 2].w[half % 2];
-        if (*word !=
-            (unit->planned[half] ? vtd_root_encode(dam_arena_pa(t->pool, unit->planned[half])) : 0)) {
-            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, NULL, dam_arena_pa(t->pool, word).v, *word);
-            ok = false;
-        }
-    }
+    bool ok = unit->kind->verify_tables(unit->iommu);
     for (const struct requester *r = unit->requesters; r; r = r->next) {
-        uint64_t want[IOMMU_BINDING_WORDS];
-        unsigned words = takeover_encode(unit, r, want);
-        bool leads = (r->flags & DAM_REQ_OTHERS) || takeover_follow(t, unit, r) == r->live;
-        if (!leads || memcmp(r->live, want, words * sizeof(*want)) != 0) {
-            takeover_report(t, DAM_F_VERIFY_CONTEXT, unit, r, dam_arena_pa(t->pool, r->live).v, r->live[0]);
-            ok = false;
-        }
+        const struct iommu_target target = takeover_target(t, r);
+        ok &= unit->kind->verify_entry(unit->iommu, &target);
     }
     return ok;
 }
 
-// 4-KiB pages that firmware regions make writable. Windows of one tree may overlap: then this is an upper
-// bound.
-static uint64_t window_pages(const struct old_tree *old)
+// 4-KiB pages that firmware regions make readable, or writable. Windows of one tree may overlap: then this is
+// an upper bound.
+static uint64_t window_pages(const struct old_tree *old, bool writable)
 {
     uint64_t pages = 0;
     for (const struct window *w = old ? old->windows : NULL; w; w = w->next)
-        pages += (w->end - w->start) >> DAM_PAGE_SHIFT;
+        pages += (writable ? w->w : w->r) ? (w->end - w->start) >> DAM_PAGE_SHIFT : 0;
     return pages;
 }
 
@@ -82,16 +42,18 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
     struct pt_memory memory = t->own_memory;
     memory.budget = &budget;
     struct pt_audit audit = {
-        .format = &t->formats[n->stage],
+        .format = &unit->family->formats[n->stage],
         .params = &n->old->params,
+        .without_r = !n->r,
+        .without_w = !n->w,
         .memory = &memory,
         .keep_out = t->config->keep_out,
-        .about = {.unit = unit->index, .segment = unit->segment},
+        .about = {.unit = unit->iommu->index, .segment = unit->iommu->segment},
         .buffers = t->buffers,
         .window = n->crash ? t->config->crash_window : NULL,
         .windowed = n->crash,
     };
-    uint64_t windows = window_pages(n->old) + (n->crash ? takeover_window_pages(t) : 0);
+    uint64_t windows = window_pages(n->old, true) + (n->crash ? takeover_window_pages(t) : 0);
     dam_err err = pt_audit(&audit, n->root);
     // Entries that the hardware refuses make cuts as well, and are harmless: only what leads somewhere
     // counts.
@@ -99,7 +61,7 @@ static bool verify_tree(struct dam_takeover *t, struct unit *unit, struct new_tr
     if (n->policy == DAM_POLICY_FREEZE || n->policy == DAM_POLICY_BLOCK)
         ok &= audit.writable <= windows;
     if (ok && n->shares_old && !n->old->audit.collisions &&
-        audit.readable != n->readable + window_pages(n->old))
+        audit.readable != n->readable + window_pages(n->old, false))
         takeover_report(t, DAM_F_PT_CHANGED, unit, NULL, n->old->root.v, audit.readable);
     n->readable = audit.readable;
     n->writable = audit.writable;
@@ -115,7 +77,8 @@ static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_
     enum dam_policy policy = n->crash ? DAM_POLICY_BLOCK : takeover_broken_policy(t->config);
     const struct crash_tree *crash = NULL;
     n->failed = true;
-    n->root = policy == DAM_POLICY_SCRATCH ? t->scratch[n->stage].root[n->levels - 1] : t->empty;
+    n->r = n->w = true;
+    n->root = policy == DAM_POLICY_SCRATCH ? unit->family->scratch[n->stage].root[n->levels - 1] : t->empty;
     n->readable = n->writable = 0;
     // The window's tables come from nothing old, and are there since the plan.
     if (n->crash && !takeover_window_tree(t, unit, n->stage, &n->old->params, &crash)) {
@@ -126,40 +89,44 @@ static dam_err block_tree(struct dam_takeover *t, struct unit *unit, struct new_
         if (r->new_tree != n)
             continue;
         takeover_report(t, DAM_F_VERIFY_TREE, unit, r, failed, 0);
-        if (r->flags & DAM_REQ_OTHERS) // its entry is in every context table, and was made from nothing old
+        if (r->flags & DAM_REQ_OTHERS) // its entry is everywhere, and was made from nothing old
             return DAM_E_VERIFY;
         r->policy = policy;
-        uint64_t entry[IOMMU_BINDING_WORDS];
-        unsigned words = takeover_encode(unit, r, entry);
-        for (unsigned i = 0; i < words; i++)
-            if (r->live[i] != entry[i])
-                *(volatile uint64_t *)&r->live[i] = entry[i];
-        dam_cache_flush(t->ops, r->live, words * sizeof(*entry));
+        const struct iommu_target target = takeover_target(t, r);
+        unit->kind->rebind(unit->iommu, &target);
         r->flags |= DAM_REQ_QUARANTINED;
     }
-    return takeover_flush(unit);
+    return unit->kind->flush(unit->iommu);
+}
+
+// Once for all units that share the trees.
+static dam_err verify_trees(struct dam_takeover *t, struct unit *unit)
+{
+    dam_err err = DAM_OK;
+    for (struct new_tree *n = unit->verified ? NULL : unit->new_trees; n; n = n->next) {
+        dam_err blocked = verify_tree(t, unit, n) ? DAM_OK : block_tree(t, unit, n);
+        err = blocked ? blocked : err;
+    }
+    unit->verified = !err;
+    return err;
 }
 
 static bool verify_unit(struct dam_takeover *t, struct unit *unit)
 {
-    bool ok = verify_registers(t, unit) && verify_contexts(t, unit);
-    if (!ok)
+    struct unit *owner = unit->leader ? unit->leader : unit;
+    if (!verify_registers(unit) || !verify_entries(t, owner))
         return false;
-    for (struct new_tree *n = unit->new_trees; n; n = n->next) {
-        if (verify_tree(t, unit, n))
-            continue;
-        unit->error = block_tree(t, unit, n);
-        ok &= !unit->error;
-    }
-    return ok && verify_registers(t, unit);
+    unit->error = verify_trees(t, owner);
+    return !unit->error && verify_registers(unit);
 }
 
 enum dam_stop takeover_verify(struct dam_takeover *t)
 {
     enum dam_stop stop = DAM_STOP_NONE;
     for (struct unit *unit = t->units; unit; unit = unit->next) {
-        if (unit->status != DAM_UNIT_TAKEN && unit->status != DAM_UNIT_RAISED) {
-            if (unit->status != DAM_UNIT_ABSENT && vtd_registers_read(&unit->vtd, &unit->after))
+        if (!takeover_is_ours(unit)) {
+            if (unit->status != DAM_UNIT_ABSENT &&
+                unit->kind->read_registers(unit->iommu, &unit->iommu->after))
                 unit->error = DAM_E_IO;
             continue;
         }

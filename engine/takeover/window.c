@@ -3,13 +3,11 @@
 // capture kernel that sees no IOMMU.
 #include "takeover/takeover.h"
 
-#include "iommu/vtd/regs.h"
-
 static bool is_named(const struct dam_takeover *t, const struct unit *unit, const struct requester *r)
 {
     const struct dam_takeover_config *c = t->config;
     for (size_t i = 0; i < c->window_count; i++)
-        if (c->windows[i].segment == unit->segment && c->windows[i].rid == r->rid)
+        if (c->windows[i].segment == unit->iommu->segment && c->windows[i].rid == r->rid)
             return !(r->flags & DAM_REQ_OTHERS);
     return false;
 }
@@ -28,8 +26,8 @@ static void report_collision(struct dam_takeover *t, uint16_t code, const struct
     struct dam_finding f = {
         .code = code,
         .level = 255,
-        .unit = unit->index,
-        .segment = unit->segment,
+        .unit = unit->iommu->index,
+        .segment = unit->iommu->segment,
         .rid = r->rid,
         .address = a->collision_addr,
         .raw = a->collisions,
@@ -84,15 +82,13 @@ uint64_t takeover_window_end(const struct dam_takeover *t)
 static dam_err build_window(struct dam_takeover *t, const struct unit *unit, struct pt_tree *tree)
 {
     const struct dam_ranges *window = t->config->crash_window;
-    uint64_t width = pt_span(tree->params.levels), limit = 1ull << tree->params.haw;
     dam_err err = pt_tree_new(tree);
-    if (limit < width)
-        width = limit;
     for (size_t i = 0; !err && i < window->count; i++) {
         uint64_t start = window->at[i].start, end = window->at[i].end;
-        if (end > width) {
+        uint64_t limit = takeover_identity_limit(&tree->params, end);
+        if (end > limit) {
             takeover_report(t, DAM_F_WINDOW_WIDTH, unit, NULL, start, end);
-            end = width;
+            end = limit;
         }
         if (start < end)
             err = pt_tree_map(tree, start, start, end - start, true, true);
@@ -115,7 +111,8 @@ dam_err takeover_window_tree(struct dam_takeover *t, struct unit *unit, enum dam
         return err;
     struct crash_tree *c = record;
     c->stage = stage;
-    c->tree = (struct pt_tree){.format = &t->formats[stage], .params = *params, .memory = &t->own_memory};
+    c->tree = (struct pt_tree){
+        .format = &unit->family->formats[stage], .params = *params, .memory = &t->own_memory};
     uint64_t low = t->pool->low;
     err = build_window(t, unit, &c->tree);
     c->tables = (t->pool->low - low) / DAM_PAGE_SIZE;
@@ -136,21 +133,15 @@ uint64_t takeover_window_pages(const struct dam_takeover *t)
 }
 
 // ---- the hardware beside the tables
-// A kernel that knows of no IOMMU sends interrupts in the old format and does not open protected regions.
 void takeover_bare_hardware(struct dam_takeover *t)
 {
     if (!takeover_hides(t) || !dam_takeover_may_hide(t))
         return;
     for (struct unit *unit = t->units; unit; unit = unit->next) {
-        if (unit->status == DAM_UNIT_ABSENT)
-            continue;
-        dam_err err = vtd_set_interrupt_remapping_off(&unit->vtd);
-        if (!err)
-            err = vtd_open_protected_memory(&unit->vtd);
-        if (!err)
+        if (unit->status == DAM_UNIT_ABSENT || !unit->kind->make_bare || !unit->kind->make_bare(unit->iommu))
             continue;
         t->not_bare = true;
-        takeover_report(t, DAM_F_HIDE_HARDWARE, unit, NULL, unit->vtd.base.v + unit->vtd.waited_register,
-                        unit->vtd.waited_value);
+        takeover_report(t, DAM_F_HIDE_HARDWARE, unit, NULL,
+                        unit->iommu->base.v + unit->iommu->waited_register, unit->iommu->waited_value);
     }
 }

@@ -139,6 +139,7 @@ enum dam_severity {
     X(DAM_F_ATS_TIME, 135, DAM_WARN, "no time left to switch ATS off (raw: requesters not looked at)")       \
     X(DAM_F_UNIT_BASE, 136, DAM_ERROR, "unit with an impossible register base, ignored (address)")           \
     X(DAM_F_UNIT_LEFT, 137, DAM_ERROR, "unit could not be planned, left alone (raw: stop code)")             \
+    X(DAM_F_NO_PLACE, 138, DAM_WARN, "no place in the unit's tables for a requester that was named")         \
     /* 138-149: ATS, units, segments */                                                                      \
     /* 150-169: the stage */                                                                                 \
     X(DAM_F_LOW_POOL, 150, DAM_INFO, "pages below 4 GiB were taken for device tables (address, raw: bytes)") \

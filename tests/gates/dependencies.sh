@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Who may use whom: base <- acpi, pci <- pgtable <- iommu/* <- takeover <- stage, tool, dumper. Nothing uses
 # tests, lab or bench. Only iommu/* writes device registers, only pci/ writes configuration space and I/O ports. The formats of
-# pgtable/ know no registers, and what switches hardware knows no page-table bits.
+# pgtable/ know no registers, what switches hardware knows no page-table bits, and what asks iommu.h knows no kind.
 cd "$(dirname "$0")/../.." || exit 2
 . tests/lib/tap.sh
 
@@ -19,8 +19,9 @@ allowed_for() {
     engine/pci/*) echo 'include/cofferdam|engine/(base|pci)' ;;
     engine/pgtable/*) echo 'include/cofferdam|engine/(base|pgtable)' ;;
     engine/iommu/*/*) echo "include/cofferdam|engine/(base|acpi|pci|pgtable)|engine/iommu|$(dirname "$1")" ;;
+    engine/iommu/kinds.c) echo 'engine/iommu|engine/iommu/[a-z]+' ;;
     engine/iommu/*) echo 'include/cofferdam|engine/(base|acpi|pci|pgtable|iommu)' ;;
-    engine/takeover/*) echo 'include/cofferdam|engine/(base|acpi|pci|pgtable|iommu|iommu/[a-z]+|takeover)' ;;
+    engine/takeover/*) echo 'include/cofferdam|engine/(base|acpi|pci|pgtable|iommu|takeover)' ;;
     stage/pure/*) echo 'include/cofferdam|engine/[a-z/]+|stage|stage/pure' ;;
     stage/*) echo 'include/cofferdam|engine/[a-z/]+|stage|stage/pure' ;;
     tool/*) echo 'include/cofferdam|engine/[a-z/]+|tool|tool/inspect|stage/pure' ;;
@@ -87,6 +88,10 @@ tap_ok "the page-table code knows no registers" \
     "$(sources engine/pgtable | xargs -r grep -nE 'dam_mmio_|dam_port_|_regs?\.h|GCMD|GSTS')"
 tap_ok "the switching code includes no format of pgtable" \
     "$(sources engine/iommu engine/takeover | xargs -r grep -nE '#include.*(vtdss|vtdfs|amdv1|amdv2)[a-z_]*\.h')"
+# Kinds are named by the list of them, by their own folders, and where inspect says what their entries and the dead
+# kernel's structures mean.
+tap_ok "no kind of IOMMU is named where any kind is meant" \
+    "$(only_in '^(engine/iommu/(kinds\.c$|vtd/|amdvi/)|tool/inspect/(([a-z]+_)?(vtd|amdvi)(_[a-z]+)?\.[ch]$|kernel_[a-z]+\.c$|debugfs\.c$))' '\b(vtd|amdvi)_[a-z]|\b(VTD|AMDVI)_[A-Z]|iommu/(vtd|amdvi)/' engine/iommu engine/takeover stage tool)"
 tap_ok "the engine keeps to its own names" \
     "$(sources engine | xargs -r grep -nE '\b(malloc|calloc|realloc|free|printf|fprintf|abort|exit)[[:space:]]*\(')"
 tap_done

@@ -127,22 +127,22 @@ static void fields(void **state)
 static void capabilities(void **state)
 {
     (void)state;
-    struct vtd_unit unit = {.cap = 0x00d2008c222f0606ull, .ecap = 0xf00f4a};
-    assert_int_equal(vtd_domain_ids(&unit), 65536);
+    struct vtd_unit unit = {.iommu = {.cap = 0x00d2008c222f0606ull, .ecap = 0xf00f4a}};
+    assert_int_equal(vtd_domain_ids(&unit.iommu), 65536);
     assert_int_equal(vtd_large_levels(&unit), 6);
     assert_false(vtd_width_supported(&unit, 0));
     assert_true(vtd_width_supported(&unit, 1));
     assert_true(vtd_width_supported(&unit, 2));
     assert_false(vtd_width_supported(&unit, 3));
     assert_false(vtd_width_supported(&unit, 7));
-    assert_int_equal(dam_bits_get(unit.ecap, VTD_ECAP_IRO), 0xf);
+    assert_int_equal(dam_bits_get(unit.iommu.ecap, VTD_ECAP_IRO), 0xf);
     assert_true(vtd_chipset_hides_rwbf(0x2a408086));
     assert_true(vtd_chipset_hides_rwbf(0x2e908086));
     assert_false(vtd_chipset_hides_rwbf(0x29c08086)); // QEMU's q35
     assert_false(vtd_chipset_hides_rwbf(0x2a401022));
     assert_false(vtd_chipset_hides_rwbf(0xFFFFFFFF));
-    unit.cap = 0;
-    assert_int_equal(vtd_domain_ids(&unit), 16);
+    unit.iommu.cap = 0;
+    assert_int_equal(vtd_domain_ids(&unit.iommu), 16);
     assert_int_equal(vtd_large_levels(&unit), 0);
 }
 
@@ -210,14 +210,14 @@ static void scalable_context_entries(void **state)
     const uint64_t needs[][2] = {{4, 1 << 2}, {8, 1ull << 40}, {16, 1 << 29}};
     for (size_t i = 0; i < 3; i++) {
         const uint64_t w[4] = {needs[i][0] | 1, 0, 0, 0};
-        struct vtd_unit unit = {.ecap = needs[i][1]};
+        struct vtd_unit unit = {.iommu = {.ecap = needs[i][1]}};
         c = vtd_sm_context_decode(w, 39);
         assert_int_equal(vtd_sm_context_flaws(&unit, &c), 0);
-        unit.ecap = ~needs[i][1];
+        unit.iommu.ecap = ~needs[i][1];
         assert_int_equal(vtd_sm_context_flaws(&unit, &c), 1);
     }
     const uint64_t rid_pasid[4] = {1, 5, 0, 0};
-    struct vtd_unit plain = {.ecap = 0};
+    struct vtd_unit plain = {.iommu = {.ecap = 0}};
     c = vtd_sm_context_decode(rid_pasid, 39);
     assert_int_equal(vtd_sm_context_flaws(&plain, &c), 2);
     assert_int_equal(vtd_first_word(1), 0);

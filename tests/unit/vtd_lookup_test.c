@@ -87,7 +87,7 @@ static void begin(bool scalable)
     assert_int_equal(dam_ranges_add(&w.ram, BASE, BASE + sizeof(w.words)), DAM_OK);
     w.budget = (struct pt_budget){100000, ~0ull};
     w.memory = (struct pt_memory){.ops = &w.ops, .old_ram = &w.ram, .budget = &w.budget};
-    w.unit = (struct vtd_unit){.cap = CAP, .ecap = ECAP, .scalable = scalable};
+    w.unit = (struct vtd_unit){.iommu = {.cap = CAP, .ecap = ECAP}, .scalable = scalable};
     w.lookup = (struct vtd_lookup){.unit = &w.unit,
                                    .haw = HAW,
                                    .memory = &w.memory,

@@ -65,7 +65,7 @@ struct unit_kind {
     // ---- tables
     // *finding: DAM_F_*, what is odd about it; DAM_F_NONE.
     enum inspect_tables (*tables)(const struct inspect_unit *unit, uint16_t *finding);
-    // Reads all above the page tables. As vtd_lookup().
+    // Reads all above the page tables. As its lookup.h says.
     dam_err (*look_up)(const struct inspect_unit *unit, struct inspect_reading *reading, void *ctx,
                        dam_err (*found)(void *ctx, const struct iommu_hit *hit));
     // How tables of a stage (DAM_STAGE_FIRST, _SECOND) are to be read.

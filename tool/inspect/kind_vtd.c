@@ -33,9 +33,7 @@ static enum vtd_mode mode_of(const struct inspect_unit *u)
 static struct vtd_unit engine_unit(const struct inspect_unit *u)
 {
     return (struct vtd_unit){
-        .base = dam_pa_of(u->base),
-        .cap = u->cap,
-        .ecap = u->ecap,
+        .iommu = {.base = dam_pa_of(u->base), .cap = u->cap, .ecap = u->ecap},
         .scalable = mode_of(u) == VTD_MODE_SCALABLE,
     };
 }
@@ -192,7 +190,7 @@ static struct pt_params params(const struct inspect_unit *unit, enum dam_stage s
 static uint32_t domain_ids(const struct inspect_unit *unit)
 {
     const struct vtd_unit vtd = engine_unit(unit);
-    return vtd_domain_ids(&vtd);
+    return vtd_domain_ids(&vtd.iommu);
 }
 
 static unsigned entry_words(const struct iommu_hit *hit)

@@ -4,7 +4,7 @@
 // down, through context tables to the page tables.
 #include "inspect/scan_parts.h"
 #include "inspect/vtd.h"
-#include "iommu/vtd/scalable.h"
+#include "iommu/vtd/unit.h"
 
 #define WORDS       SCAN_WORDS
 #define DAMAGED_MAX 2u // halves of root entries that may be broken

@@ -2,6 +2,7 @@
 // Device TLBs. VT-d architecture specification r4.1, 6.5.2.5 "Device-TLB Invalidate Descriptor", 6.5.2.6
 // "PASID-based-Device-TLB Invalidate Descriptor", 6.5.2.10 "Queued Invalidation Error"; PCI Express Base
 // specification 6.0, 10.3.
+#include "iommu/vtd/own.h"
 #include "iommu/vtd/queue.h"
 #include "iommu/vtd/regs.h"
 
@@ -29,11 +30,11 @@
 // is cleared.
 static dam_err clear_time_out(struct vtd_unit *unit)
 {
-    const dam_pa fsts_reg = dam_pa_of(unit->base.v + VTD_FSTS_REG);
+    const dam_pa fsts_reg = dam_pa_of(unit->iommu.base.v + VTD_FSTS_REG);
     uint64_t fsts;
-    dam_err err = dam_mmio_read(unit->ops, fsts_reg, 4, &fsts);
+    dam_err err = dam_mmio_read(unit->iommu.ops, fsts_reg, 4, &fsts);
     if (!err && dam_bits_get(fsts, VTD_FSTS_ITE))
-        err = dam_mmio_write(unit->ops, fsts_reg, 4, dam_bits_mask(VTD_FSTS_ITE));
+        err = dam_mmio_write(unit->iommu.ops, fsts_reg, 4, dam_bits_mask(VTD_FSTS_ITE));
     return err;
 }
 
@@ -50,17 +51,18 @@ static dam_err recover(struct vtd_unit *unit)
     return err ? err : DAM_E_STATE;
 }
 
-bool vtd_has_device_tlbs(const struct vtd_unit *unit)
+bool vtd_has_device_tlbs(const struct iommu_unit *unit)
 {
     return dam_bits_get(unit->ecap, VTD_ECAP_DT);
 }
 
-void vtd_device_tlb_put(struct vtd_unit *unit, const struct vtd_device *device, uint32_t pasid)
+void vtd_device_tlb_put(struct iommu_unit *iommu, const struct iommu_device *device, uint32_t pasid)
 {
-    const uint64_t pfsid = dam_bits_get(unit->ecap, VTD_ECAP_DIT) ? device->pf : 0;
+    struct vtd_unit *unit = vtd_of(iommu);
+    const uint64_t pfsid = dam_bits_get(unit->iommu.ecap, VTD_ECAP_DIT) ? device->pf : 0;
     const uint64_t word =
         dam_bits_put(pfsid & 0xF, DESC_PFSID_LOW) | dam_bits_put(pfsid >> 4, DESC_PFSID_HIGH);
-    if (pasid == VTD_NO_PASID)
+    if (pasid == IOMMU_NO_PASID)
         vtd_queue_put(unit,
                       word | dam_bits_put(DESC_DEVICE_TLB, DESC_TYPE) |
                           dam_bits_put(device->depth, DESC_MAX_PENDING) | dam_bits_put(device->rid, DESC_SID),
@@ -73,13 +75,15 @@ void vtd_device_tlb_put(struct vtd_unit *unit, const struct vtd_device *device, 
                       EVERY_ADDRESS | dam_bits_mask(DESC_PASID_S));
 }
 
-dam_err vtd_device_tlb_run(struct vtd_unit *unit)
+dam_err vtd_device_tlb_run(struct iommu_unit *iommu)
 {
+    struct vtd_unit *unit = vtd_of(iommu);
     dam_err err = vtd_queue_run(unit);
     if (err != DAM_E_TIMEOUT)
         return err;
-    const uint64_t fsts = unit->waited_value;
+    const uint64_t fsts = iommu->waited_value;
     err = recover(unit);
-    unit->waited_value = fsts;
+    iommu->waited_register = VTD_FSTS_REG;
+    iommu->waited_value = fsts;
     return err ? err : DAM_E_TIMEOUT;
 }

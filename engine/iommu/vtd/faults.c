@@ -6,21 +6,21 @@
 
 static dam_err read_reg(const struct vtd_unit *unit, uint64_t reg, unsigned width, uint64_t *value)
 {
-    return dam_mmio_read(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+    return dam_mmio_read(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, value);
 }
 
 static dam_err write_reg(const struct vtd_unit *unit, uint64_t reg, unsigned width, uint64_t value)
 {
-    return dam_mmio_write(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+    return dam_mmio_write(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, value);
 }
 
 dam_err vtd_mask_events(struct vtd_unit *unit)
 {
     // The mask is bit 31 of all three.
     dam_err err = write_reg(unit, VTD_FECTL_REG, 4, dam_bits_mask(VTD_FECTL_IM));
-    if (!err && dam_bits_get(unit->ecap, VTD_ECAP_QI))
+    if (!err && dam_bits_get(unit->iommu.ecap, VTD_ECAP_QI))
         err = write_reg(unit, VTD_IECTL_REG, 4, dam_bits_mask(VTD_FECTL_IM));
-    if (!err && dam_bits_get(unit->ecap, VTD_ECAP_PRS))
+    if (!err && dam_bits_get(unit->iommu.ecap, VTD_ECAP_PRS))
         err = write_reg(unit, VTD_PECTL_REG, 4, dam_bits_mask(VTD_FECTL_IM));
     uint64_t back;
     // Reading back pushes the writes out before anything can fault.
@@ -30,12 +30,12 @@ dam_err vtd_mask_events(struct vtd_unit *unit)
 // ---- fault records ----------------------------------------------------------------------------------------
 static uint64_t record_at(const struct vtd_unit *unit, unsigned n)
 {
-    return dam_bits_get(unit->cap, VTD_CAP_FRO) * 16 + n * 16ull;
+    return dam_bits_get(unit->iommu.cap, VTD_CAP_FRO) * 16 + n * 16ull;
 }
 
 unsigned vtd_fault_records(const struct vtd_unit *unit)
 {
-    unsigned count = (unsigned)dam_bits_get(unit->cap, VTD_CAP_NFR) + 1;
+    unsigned count = (unsigned)dam_bits_get(unit->iommu.cap, VTD_CAP_NFR) + 1;
     while (count && record_at(unit, count) > DAM_PAGE_SIZE)
         count--;
     return count;
@@ -80,7 +80,7 @@ dam_err vtd_fault_log(const struct vtd_unit *unit, uint64_t *aflog)
 dam_err vtd_page_request_queue(const struct vtd_unit *unit, uint64_t *pqa)
 {
     *pqa = 0;
-    return dam_bits_get(unit->ecap, VTD_ECAP_PRS) ? read_reg(unit, VTD_PQA_REG, 8, pqa) : DAM_OK;
+    return dam_bits_get(unit->iommu.ecap, VTD_ECAP_PRS) ? read_reg(unit, VTD_PQA_REG, 8, pqa) : DAM_OK;
 }
 
 dam_err vtd_move_page_requests(struct vtd_unit *unit, dam_pa page)

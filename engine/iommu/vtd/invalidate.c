@@ -18,12 +18,12 @@
 
 static dam_err write_reg(const struct vtd_unit *unit, uint16_t reg, uint64_t value)
 {
-    return dam_mmio_write(unit->ops, dam_pa_of(unit->base.v + reg), 8, value);
+    return dam_mmio_write(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), 8, value);
 }
 
 static dam_err read_reg(const struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t *value)
 {
-    return dam_mmio_read(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+    return dam_mmio_read(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, value);
 }
 
 static dam_err invalidate_by_queue(struct vtd_unit *unit, bool drain_reads, bool drain_writes)
@@ -48,7 +48,7 @@ static dam_err invalidate_by_registers(struct vtd_unit *unit, bool drain_reads, 
         err = vtd_wait(unit, VTD_CCMD_REG, 8, dam_bits_mask(VTD_CCMD_ICC), 0);
     if (err)
         return err;
-    uint16_t iotlb = (uint16_t)(dam_bits_get(unit->ecap, VTD_ECAP_IRO) * 16 + VTD_IOTLB_REG_OFFSET);
+    uint16_t iotlb = (uint16_t)(dam_bits_get(unit->iommu.ecap, VTD_ECAP_IRO) * 16 + VTD_IOTLB_REG_OFFSET);
     err = write_reg(unit, iotlb,
                     dam_bits_mask(VTD_IOTLB_IVT) | dam_bits_put(GLOBAL, VTD_IOTLB_IIRG) |
                         dam_bits_put(drain_reads, VTD_IOTLB_DR) | dam_bits_put(drain_writes, VTD_IOTLB_DW));
@@ -63,8 +63,8 @@ static dam_err invalidate_by_registers(struct vtd_unit *unit, bool drain_reads, 
 
 dam_err vtd_invalidate_all(struct vtd_unit *unit)
 {
-    bool drain_reads = dam_bits_get(unit->cap, VTD_CAP_DRD),
-         drain_writes = dam_bits_get(unit->cap, VTD_CAP_DWD);
+    bool drain_reads = dam_bits_get(unit->iommu.cap, VTD_CAP_DRD),
+         drain_writes = dam_bits_get(unit->iommu.cap, VTD_CAP_DWD);
     return unit->queue ? invalidate_by_queue(unit, drain_reads, drain_writes)
                        : invalidate_by_registers(unit, drain_reads, drain_writes);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "iommu/vtd/lookup.h"
 
-#include <cofferdam/findings.h>
-
+#include "iommu/vtd/own.h"
 #include "iommu/vtd/regs.h"
 
 #define DIR_WORDS  (DAM_PAGE_SIZE / sizeof(uint64_t)) // entries of one page of a directory
@@ -37,11 +36,11 @@ struct pt_params vtd_tree_params(const struct vtd_unit *unit, unsigned haw, enum
     struct pt_params params = {.levels = levels, .haw = (uint8_t)haw};
     if (stage == DAM_STAGE_FIRST) {
         params.canonical = true;
-        params.large = (uint8_t)(1u << 1 | dam_bits_get(unit->cap, VTD_CAP_FS1GP) << 2);
+        params.large = (uint8_t)(1u << 1 | dam_bits_get(unit->iommu.cap, VTD_CAP_FS1GP) << 2);
     } else {
         params.large = vtd_large_levels(unit);
-        params.snoop = dam_bits_get(unit->ecap, VTD_ECAP_SC);
-        params.transient = dam_bits_get(unit->ecap, VTD_ECAP_DT);
+        params.snoop = dam_bits_get(unit->iommu.ecap, VTD_ECAP_SC);
+        params.transient = dam_bits_get(unit->iommu.ecap, VTD_ECAP_DT);
     }
     return params;
 }

@@ -4,9 +4,7 @@
 #ifndef ENGINE_IOMMU_VTD_LOOKUP_H
 #define ENGINE_IOMMU_VTD_LOOKUP_H
 
-#include "iommu/vtd/scalable.h"
-#include "iommu/vtd/tables.h"
-#include "pgtable/pt.h"
+#include "iommu/vtd/unit.h"
 
 // The finding that says why a present binding cannot be used, or DAM_F_NONE; *word: of the entry that tells.
 // memory: where the tables that it leads to may lie.

@@ -23,12 +23,12 @@
 
 static dam_err write_reg(const struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t value)
 {
-    return dam_mmio_write(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+    return dam_mmio_write(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, value);
 }
 
 static dam_err read_reg(const struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t *value)
 {
-    return dam_mmio_read(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+    return dam_mmio_read(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, value);
 }
 
 // Errors on which the hardware fetches nothing more until software clears them (6.5.2.10, 11.4.7.1).
@@ -41,9 +41,9 @@ static uint64_t stopping_errors(void)
 static dam_err drain(struct vtd_unit *unit, bool *stopped)
 {
     const uint64_t pointer = dam_bits_mask(VTD_IQ_PTR);
-    uint64_t start = dam_clock_us(unit->ops), moved = start, last = ~0ull, head, tail, fsts;
+    uint64_t start = dam_clock_us(unit->iommu.ops), moved = start, last = ~0ull, head, tail, fsts;
     for (uint32_t polls = 0; polls < DAM_WAIT_POLLS; polls++) {
-        uint64_t now = dam_clock_us(unit->ops);
+        uint64_t now = dam_clock_us(unit->iommu.ops);
         dam_err err = read_reg(unit, VTD_IQH_REG, 8, &head);
         if (!err)
             err = read_reg(unit, VTD_IQT_REG, 8, &tail);
@@ -60,11 +60,11 @@ static dam_err drain(struct vtd_unit *unit, bool *stopped)
             return err;
         moved = head == last ? moved : now;
         last = head;
-        if (now - moved > unit->max_wait_us || now - start > DRAIN_WAITS * unit->max_wait_us)
+        if (now - moved > unit->iommu.max_wait_us || now - start > DRAIN_WAITS * unit->iommu.max_wait_us)
             break;
     }
-    unit->waited_register = VTD_IQH_REG;
-    unit->waited_value = last;
+    unit->iommu.waited_register = VTD_IQH_REG;
+    unit->iommu.waited_value = last;
     return DAM_E_TIMEOUT;
 }
 
@@ -132,8 +132,8 @@ static dam_err start_own_queue(struct vtd_unit *unit, const struct dam_arena *po
     unit->queue_words = wide ? 4 : 2;
     unit->wait_status = (volatile uint32_t *)((uint8_t *)queue_pages + DAM_PAGE_SIZE);
     unit->wait_status_pa = dam_pa_of(unit->queue_pa.v + DAM_PAGE_SIZE);
-    dam_cache_flush(unit->ops, queue_pages, 2 * DAM_PAGE_SIZE);
-    dam_barrier(unit->ops);
+    dam_cache_flush(unit->iommu.ops, queue_pages, 2 * DAM_PAGE_SIZE);
+    dam_barrier(unit->iommu.ops);
     dam_err err = start_queue(unit, unit->queue_pa.v | dam_bits_put(wide, VTD_IQA_DW));
     if (!err)
         unit->queue = queue_pages;
@@ -149,8 +149,8 @@ dam_err vtd_take_invalidation(struct vtd_unit *unit, const struct dam_arena *poo
     bool on = dam_bits_get(gsts, VTD_G_QIE);
     // Without a queue the registers will do, unless there are none, or interrupts are remapped: their cache
     // is flushed by the queue alone (6.5.1).
-    if (!on && dam_bits_get(unit->ver, VTD_VER_MAJOR) < VER_WITHOUT_REGISTERS && !unit->scalable &&
-        !(dam_bits_get(gsts, VTD_G_IRE) && dam_bits_get(unit->ecap, VTD_ECAP_QI)))
+    if (!on && dam_bits_get(unit->iommu.ver, VTD_VER_MAJOR) < VER_WITHOUT_REGISTERS && !unit->scalable &&
+        !(dam_bits_get(gsts, VTD_G_IRE) && dam_bits_get(unit->iommu.ecap, VTD_ECAP_QI)))
         return DAM_OK;
     if (on)
         err = read_reg(unit, VTD_IQA_REG, 8, &iqa);
@@ -187,7 +187,7 @@ void vtd_queue_put(struct vtd_unit *unit, uint64_t w0, uint64_t w1)
     uint64_t *d = unit->queue + (size_t)unit->queue_tail * unit->queue_words;
     for (uint32_t i = 0; i < unit->queue_words; i++)
         d[i] = i == 0 ? w0 : i == 1 ? w1 : 0;
-    dam_cache_flush(unit->ops, d, unit->queue_words * sizeof(*d));
+    dam_cache_flush(unit->iommu.ops, d, unit->queue_words * sizeof(*d));
     unit->queue_tail = (unit->queue_tail + 1) % (QUEUE_WORDS / unit->queue_words);
 }
 
@@ -198,15 +198,15 @@ dam_err vtd_queue_run(struct vtd_unit *unit)
                   dam_bits_put(DESC_WAIT, DESC_TYPE) | dam_bits_mask(DESC_WAIT_SW) |
                       dam_bits_put(unit->wait_serial, DESC_WAIT_DATA),
                   unit->wait_status_pa.v);
-    dam_barrier(unit->ops);
+    dam_barrier(unit->iommu.ops);
     dam_err err = write_reg(unit, VTD_IQT_REG, 8, (uint64_t)unit->queue_tail * unit->queue_words * 8);
     if (!err)
-        err = dam_wait_memory(unit->ops, unit->wait_status, unit->wait_serial, unit->max_wait_us);
+        err = dam_wait_memory(unit->iommu.ops, unit->wait_status, unit->wait_serial, unit->iommu.max_wait_us);
     if (err) {
         uint64_t fsts = 0;
-        unit->waited_register = VTD_IQH_REG;
+        unit->iommu.waited_register = VTD_IQH_REG;
         if (!read_reg(unit, VTD_FSTS_REG, 4, &fsts))
-            unit->waited_value = fsts;
+            unit->iommu.waited_value = fsts;
     }
     return err;
 }

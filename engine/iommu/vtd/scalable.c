@@ -2,6 +2,7 @@
 #include "iommu/vtd/scalable.h"
 
 #include "iommu/vtd/regs.h"
+#include "iommu/vtd/unit.h"
 
 struct vtd_sm_context vtd_sm_context_decode(const uint64_t w[VTD_SM_CTX_WORDS], unsigned haw)
 {
@@ -35,7 +36,7 @@ void vtd_sm_context_encode(const struct vtd_sm_context *c, uint64_t w[VTD_SM_CTX
 
 uint8_t vtd_sm_context_flaws(const struct vtd_unit *unit, const struct vtd_sm_context *c)
 {
-    uint64_t ecap = unit->ecap;
+    uint64_t ecap = unit->iommu.ecap;
     bool first = (c->translated && !dam_bits_get(ecap, VTD_ECAP_DT)) ||
                  (c->pasids && !dam_bits_get(ecap, VTD_ECAP_PASID)) ||
                  (c->page_requests && !dam_bits_get(ecap, VTD_ECAP_PRS));

@@ -2,6 +2,7 @@
 #include "iommu/vtd/tables.h"
 
 #include "iommu/vtd/regs.h"
+#include "iommu/vtd/unit.h"
 
 enum vtd_mode vtd_mode_of(uint64_t ecap, uint64_t rtaddr)
 {
@@ -66,7 +67,7 @@ struct vtd_context_entry vtd_context_encode(const struct iommu_binding *b)
 
 static bool has(const struct vtd_unit *unit, unsigned hi, unsigned lo)
 {
-    return dam_bits_get(unit->ecap, hi, lo);
+    return dam_bits_get(unit->iommu.ecap, hi, lo);
 }
 
 static bool stage_supported(const struct vtd_unit *unit, const struct iommu_binding *b)
@@ -89,7 +90,7 @@ static bool stage_supported(const struct vtd_unit *unit, const struct iommu_bind
 
 static bool first_levels_supported(const struct vtd_unit *unit, unsigned levels)
 {
-    return levels == 4 || (levels == 5 && dam_bits_get(unit->cap, VTD_CAP_FS5LP));
+    return levels == 4 || (levels == 5 && dam_bits_get(unit->iommu.cap, VTD_CAP_FS5LP));
 }
 
 enum vtd_flaw vtd_binding_flaw(const struct vtd_unit *unit, const struct iommu_binding *b)

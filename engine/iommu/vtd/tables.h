@@ -9,7 +9,8 @@
 #include <cofferdam/types.h>
 
 #include "iommu/iommu.h"
-#include "iommu/vtd/unit.h"
+
+struct vtd_unit; // unit.h
 
 #define VTD_BUSES  256u // entries of a root table
 #define VTD_DEVFNS 256u // entries of a context table

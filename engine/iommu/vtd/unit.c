@@ -6,30 +6,29 @@
 
 static dam_err read_reg(const struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t *value)
 {
-    return dam_mmio_read(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+    return dam_mmio_read(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, value);
 }
 
 static dam_err write_reg(const struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t value)
 {
-    return dam_mmio_write(unit->ops, dam_pa_of(unit->base.v + reg), width, value);
+    return dam_mmio_write(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, value);
 }
 
-dam_err vtd_unit_probe(struct vtd_unit *unit, const struct dam_ops *ops, dam_pa base, uint64_t max_wait_us)
+dam_err vtd_unit_probe(struct vtd_unit *unit)
 {
-    *unit = (struct vtd_unit){.ops = ops, .base = base, .max_wait_us = max_wait_us};
     uint64_t ver = 0;
-    dam_err err = read_reg(unit, VTD_CAP_REG, 8, &unit->cap);
+    dam_err err = read_reg(unit, VTD_CAP_REG, 8, &unit->iommu.cap);
     if (!err)
-        err = read_reg(unit, VTD_ECAP_REG, 8, &unit->ecap);
+        err = read_reg(unit, VTD_ECAP_REG, 8, &unit->iommu.ecap);
     if (!err)
         err = read_reg(unit, VTD_VER_REG, 4, &ver);
     if (err)
         return err;
-    unit->ver = (uint32_t)ver;
-    unit->needs_write_buffer_flush = dam_bits_get(unit->cap, VTD_CAP_RWBF);
+    unit->iommu.ver = (uint32_t)ver;
+    unit->needs_write_buffer_flush = dam_bits_get(unit->iommu.cap, VTD_CAP_RWBF);
     // A unit that is powered off or not there: all ones on hardware, zero where the emulator has nothing.
-    bool ones = unit->cap == ~0ull && unit->ecap == ~0ull;
-    return ones || (unit->cap == 0 && unit->ecap == 0) ? DAM_E_ABSENT : DAM_OK;
+    bool ones = unit->iommu.cap == ~0ull && unit->iommu.ecap == ~0ull;
+    return ones || (unit->iommu.cap == 0 && unit->iommu.ecap == 0) ? DAM_E_ABSENT : DAM_OK;
 }
 
 bool vtd_chipset_hides_rwbf(uint32_t id)
@@ -62,14 +61,14 @@ dam_err vtd_registers_read(const struct vtd_unit *unit, struct dam_vtd_registers
         err = read_reg(unit, VTD_FECTL_REG, 4, &fectl);
     if (!err)
         err = read_reg(unit, VTD_PMEN_REG, 4, &pmen);
-    if (!err && dam_bits_get(unit->ecap, VTD_ECAP_QI)) {
+    if (!err && dam_bits_get(unit->iommu.ecap, VTD_ECAP_QI)) {
         err = read_reg(unit, VTD_IQA_REG, 8, &out->iqa);
         if (!err)
             err = read_reg(unit, VTD_IQH_REG, 8, &out->iqh);
         if (!err)
             err = read_reg(unit, VTD_IQT_REG, 8, &out->iqt);
     }
-    if (!err && dam_bits_get(unit->ecap, VTD_ECAP_IR))
+    if (!err && dam_bits_get(unit->iommu.ecap, VTD_ECAP_IR))
         err = read_reg(unit, VTD_IRTA_REG, 8, &out->irta);
     out->gsts = (uint32_t)gsts;
     out->fsts = (uint32_t)fsts;
@@ -78,7 +77,7 @@ dam_err vtd_registers_read(const struct vtd_unit *unit, struct dam_vtd_registers
     return err;
 }
 
-uint32_t vtd_domain_ids(const struct vtd_unit *unit)
+uint32_t vtd_domain_ids(const struct iommu_unit *unit)
 {
     unsigned nd = (unsigned)dam_bits_get(unit->cap, VTD_CAP_ND);
     return 1u << (4 + 2 * (nd > 6 ? 6 : nd)); // 7 is reserved
@@ -86,22 +85,22 @@ uint32_t vtd_domain_ids(const struct vtd_unit *unit)
 
 bool vtd_width_supported(const struct vtd_unit *unit, unsigned aw)
 {
-    return aw >= 1 && aw <= 3 && (dam_bits_get(unit->cap, VTD_CAP_SAGAW) >> aw & 1);
+    return aw >= 1 && aw <= 3 && (dam_bits_get(unit->iommu.cap, VTD_CAP_SAGAW) >> aw & 1);
 }
 
 uint8_t vtd_large_levels(const struct vtd_unit *unit)
 {
-    return (uint8_t)((dam_bits_get(unit->cap, VTD_CAP_SLLPS) & 3) << 1);
+    return (uint8_t)((dam_bits_get(unit->iommu.cap, VTD_CAP_SLLPS) & 3) << 1);
 }
 
 dam_err vtd_wait(struct vtd_unit *unit, uint16_t reg, unsigned width, uint64_t mask, uint64_t want)
 {
     uint64_t value = 0;
-    dam_err err = dam_wait_register(unit->ops, dam_pa_of(unit->base.v + reg), width, mask, want,
-                                    unit->max_wait_us, &value);
+    dam_err err = dam_wait_register(unit->iommu.ops, dam_pa_of(unit->iommu.base.v + reg), width, mask, want,
+                                    unit->iommu.max_wait_us, &value);
     if (err) {
-        unit->waited_register = reg;
-        unit->waited_value = value;
+        unit->iommu.waited_register = reg;
+        unit->iommu.waited_value = value;
     }
     return err;
 }

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: MIT
 // One VT-d remapping unit: what its registers say, and the commands that change them. Every wait is bounded
-// by vtd_unit.max_wait_us. Only this folder writes the registers of a unit.
+// by max_wait_us of the unit. Only this folder writes the registers of a unit.
 #ifndef ENGINE_IOMMU_VTD_UNIT_H
 #define ENGINE_IOMMU_VTD_UNIT_H
 
-#include <cofferdam/abi.h>
-#include <cofferdam/arena.h>
-#include <cofferdam/ops.h>
+#include "iommu/iommu.h"
+#include "iommu/vtd/scalable.h"
+#include "iommu/vtd/tables.h"
+
+// Tables that are shared by all functions and PASIDs that get the same. What they say is filled in by the
+// plan.
+struct vtd_refuge {
+    uint64_t *contexts;             // a context table
+    uint64_t *directory, *pasids;   // scalable mode: a PASID directory and a PASID table
+    struct vtd_sm_context function; // scalable mode: the context entry that leads there
+    bool used;
+};
 
 struct vtd_unit {
-    const struct dam_ops *ops;
-    dam_pa base;
-    uint64_t max_wait_us;
-    uint64_t cap, ecap;
-    uint32_t ver;
+    struct iommu_unit iommu;
     bool needs_write_buffer_flush; // CAP.RWBF, or a chipset that fails to say so
     bool scalable;                 // runs in scalable mode: set before the invalidation interface is taken
-    // Where the last wait that timed out looked, for the finding.
-    uint16_t waited_register;
-    uint64_t waited_value;
+    uint64_t ttm;                  // table mode, as RTADDR has it; never changed
+    bool no_root;                  // RTADDR says nothing that makes sense: all of it is quarantined
     // The old kernel's invalidation queue.
     bool old_queue_on;      // it ran, and was switched off
     bool old_queue_dropped; // an error had stopped it: what was left in it was dropped
@@ -31,11 +35,21 @@ struct vtd_unit {
     uint32_t wait_serial; // status data of the last wait descriptor
     volatile uint32_t *wait_status;
     dam_pa wait_status_pa;
+    // Planned: invalidation queue, status of its wait descriptors, page request queue.
+    void *queue_pages;
+    struct vtd_root_entry *root_table; // ours, in the pool
+    // Context tables of ours, in the pool, for each half of a root entry (bus · 2 + half); NULL: not present.
+    // First the exact copies of the old tables, which the unit runs on for a moment; then the planned ones.
+    // One 64-bit store in the root table leads from one to the other.
+    uint64_t *copied[VTD_HALVES], *planned[VTD_HALVES];
+    uint64_t *silence; // a context table that refuses everything and reports nothing; NULL: not needed yet
+    struct vtd_refuge refuge; // for all below a part of the old root or context tables that was broken
+    struct vtd_refuge rest;   // for every requester that the old tables do not name; unused: they get nothing
+    uint64_t irta;            // of our interrupt remapping table, as the register has it; 0: none
 };
 
 // Reads VER, CAP and ECAP. DAM_E_ABSENT: they read all ones, or CAP and ECAP are 0.
-DAM_MUST_CHECK dam_err vtd_unit_probe(struct vtd_unit *unit, const struct dam_ops *ops, dam_pa base,
-                                      uint64_t max_wait_us);
+DAM_MUST_CHECK dam_err vtd_unit_probe(struct vtd_unit *unit);
 // Chipsets that need RWBF and do not report it: the mobile and desktop 4 series. id: the first 32 bits of the
 // configuration space of 00:00.0 (device, vendor). Linux drivers/iommu/intel/iommu.c, quirk_iommu_rwbf.
 bool vtd_chipset_hides_rwbf(uint32_t id);
@@ -43,7 +57,7 @@ bool vtd_chipset_hides_rwbf(uint32_t id);
 DAM_MUST_CHECK dam_err vtd_registers_read(const struct vtd_unit *unit, struct dam_vtd_registers *out);
 
 // Number of domain ids that the unit supports: 16 to 65536.
-uint32_t vtd_domain_ids(const struct vtd_unit *unit);
+uint32_t vtd_domain_ids(const struct iommu_unit *unit);
 // The most levels that page tables of VT-d have.
 #define VTD_MAX_LEVELS 5
 // Whether second-stage tables of this context width (levels − 2) are supported.
@@ -111,19 +125,14 @@ void vtd_give_invalidation_back(struct vtd_unit *unit);
 DAM_MUST_CHECK dam_err vtd_invalidate_all(struct vtd_unit *unit);
 // ---- device TLBs (device_tlb.c)
 // Whether devices may keep translations at all.
-bool vtd_has_device_tlbs(const struct vtd_unit *unit);
-struct vtd_device {
-    uint16_t rid, pf; // the function; its physical function, or itself
-    uint8_t depth;    // as its ATS capability has it
-};
+bool vtd_has_device_tlbs(const struct iommu_unit *unit);
 // Puts a request into the queue, which must be in use, that the device forget all translations of one PASID,
-// for which the queue must be wide, or those without PASID. At most VTD_DEVICE_TLB_BATCH before each run.
-#define VTD_NO_PASID         0xFFFFFFFFu
-#define VTD_DEVICE_TLB_BATCH 32u
-void vtd_device_tlb_put(struct vtd_unit *unit, const struct vtd_device *device, uint32_t pasid);
+// for which the queue must be wide, or (IOMMU_NO_PASID) those without PASID. At most IOMMU_TLB_BATCH before
+// each run.
+void vtd_device_tlb_put(struct iommu_unit *unit, const struct iommu_device *device, uint32_t pasid);
 // Waits until the devices say that they have, and have finished what they had begun with them. DAM_E_TIMEOUT:
 // no answer; the queue works again. DAM_E_STATE: no answer, and the queue stands. At most three times
-// max_wait_us.
-DAM_MUST_CHECK dam_err vtd_device_tlb_run(struct vtd_unit *unit);
+// max_wait_us. waited_register is FSTS then.
+DAM_MUST_CHECK dam_err vtd_device_tlb_run(struct iommu_unit *unit);
 
 #endif

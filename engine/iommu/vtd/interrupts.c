@@ -2,9 +2,10 @@
 // The interrupt remapping table: read once into the pool, where what no device may send is silenced. The
 // unit is pointed to the copy once its page tables are ours. Size and mode stay as they are: a Linux capture
 // kernel copies the table only if they are what it would choose itself.
-#include "takeover/takeover.h"
+#include <cofferdam/acpi.h>
 
 #include "iommu/vtd/irq.h"
+#include "iommu/vtd/own.h"
 #include "iommu/vtd/regs.h"
 
 #define ENTRIES_PER_PAGE (DAM_PAGE_SIZE / (uint32_t)sizeof(struct vtd_irte))
@@ -16,9 +17,9 @@ struct irq_source {
 };
 
 struct irq_copy {
-    struct dam_takeover *t;
-    struct unit *unit;
+    struct iommu_unit *unit;
     bool extended;
+    bool mask;
     struct irq_source *sources; // needed to mask
     uint32_t masked;
 };
@@ -32,14 +33,12 @@ static void report_irte(const struct irq_copy *c, uint16_t code, uint32_t index,
     struct dam_finding f = {
         .code = code,
         .level = 255,
-        .unit = c->unit->index,
-        .segment = c->unit->segment,
         .rid = c->unit->irq_silenced < MAX_TOLD ? (uint16_t)dam_bits_get(e.w[1], VTD_IRTE_SID) : 0,
         .index = (uint16_t)index,
-        .address = (c->unit->before.irta & dam_bits_mask(VTD_IRTA_ADDRESS)) + index * sizeof(e),
+        .address = (c->unit->before.vtd.irta & dam_bits_mask(VTD_IRTA_ADDRESS)) + index * sizeof(e),
         .raw = e.w[0],
     };
-    dam_finding_add(&c->t->findings, &f);
+    c->unit->listener->finding(c->unit->listener->ctx, &f);
 }
 
 // Whether a device sends it that the capture kernel will set up anew if it drives it: a PCI function by its
@@ -78,7 +77,7 @@ static void check_entries(struct irq_copy *c, struct vtd_irte *page, uint32_t fi
             continue;
         c->unit->irq_entries++;
         uint16_t fault = entry_fault(c, e);
-        bool mask = !fault && c->t->config->mask_irqs && from_device(c, e);
+        bool mask = !fault && c->mask && from_device(c, e);
         if (fault)
             report_irte(c, fault, first + i, e);
         c->masked += mask;
@@ -97,10 +96,10 @@ static dam_err find_sources(struct irq_copy *c)
     struct dmar_table dmar;
     struct dmar_structure s;
     uint32_t at = 0;
-    if (dmar_open(c->t->acpi[0].bytes, c->t->acpi[0].length, &dmar))
+    if (dmar_open(c->unit->firmware->bytes, c->unit->firmware->length, &dmar))
         return DAM_E_ABSENT;
     while (!dmar_next(&dmar, &at, &s)) {
-        if (s.type != DMAR_DRHD || s.base != c->unit->vtd.base.v)
+        if (s.type != DMAR_DRHD || s.base != c->unit->base.v)
             continue;
         uint16_t cursor = 0;
         struct dmar_scope scope;
@@ -108,10 +107,10 @@ static dam_err find_sources(struct irq_copy *c)
         while (!(err = dmar_next_scope(&s, &cursor, &scope)) || err == DAM_E_RANGE) {
             struct pci_target target;
             if (err || (scope.type != DMAR_SCOPE_IOAPIC && scope.type != DMAR_SCOPE_HPET) ||
-                pci_scope_resolve(&c->t->pci, s.segment, &scope, &target))
+                pci_scope_resolve(c->unit->pci, s.segment, &scope, &target))
                 continue;
             void *record;
-            err = dam_arena_record(c->t->pool, sizeof(struct irq_source), &record);
+            err = dam_arena_record(c->unit->pool, sizeof(struct irq_source), &record);
             if (err)
                 return err;
             struct irq_source *source = record;
@@ -125,25 +124,27 @@ static dam_err find_sources(struct irq_copy *c)
 // Reads one page of the table; what cannot be read is silent.
 static bool read_page(const struct irq_copy *c, dam_pa pa, struct vtd_irte *page)
 {
-    return pt_known_table(&c->t->old_memory, pa, pa) && !dam_mem_read(c->t->ops, pa, page, DAM_PAGE_SIZE);
+    return pt_known_table(c->unit->old_memory, pa, pa) &&
+           !dam_mem_read(c->unit->ops, pa, page, DAM_PAGE_SIZE);
 }
 
-void takeover_plan_interrupts(struct dam_takeover *t, struct unit *unit)
+void vtd_plan_interrupts(struct iommu_unit *iommu, enum iommu_irqs irqs)
 {
-    uint64_t irta = unit->before.irta, base = irta & dam_bits_mask(VTD_IRTA_ADDRESS);
-    if (!dam_bits_get(unit->before.gsts, VTD_G_IRE))
+    uint64_t irta = iommu->before.vtd.irta, base = irta & dam_bits_mask(VTD_IRTA_ADDRESS);
+    if (irqs == IOMMU_IRQS_BARE || !dam_bits_get(iommu->before.vtd.gsts, VTD_G_IRE))
         return;
-    struct irq_copy c = {.t = t, .unit = unit, .extended = dam_bits_get(irta, VTD_IRTA_EIME)};
+    struct irq_copy c = {
+        .unit = iommu, .extended = dam_bits_get(irta, VTD_IRTA_EIME), .mask = irqs == IOMMU_IRQS_MASK};
     uint32_t entries = vtd_irta_entries(irta);
     uint32_t pages = (entries + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE, unread = 0;
     void *copy;
-    dam_err err = dam_bits_get(unit->vtd.ecap, VTD_ECAP_QI) ? DAM_OK : DAM_E_UNSUPPORTED;
-    if (!err && t->config->mask_irqs)
+    dam_err err = dam_bits_get(iommu->ecap, VTD_ECAP_QI) ? DAM_OK : DAM_E_UNSUPPORTED;
+    if (!err && c.mask)
         err = find_sources(&c);
     if (!err)
-        err = dam_arena_pages(t->pool, pages, &copy);
+        err = dam_arena_pages(iommu->pool, pages, &copy);
     if (err) {
-        takeover_report(t, DAM_F_IRT_KEPT, unit, NULL, base, irta);
+        iommu_report(iommu, DAM_F_IRT_KEPT, base, irta);
         return;
     }
     for (uint32_t i = 0; i < pages; i++) {
@@ -153,14 +154,15 @@ void takeover_plan_interrupts(struct dam_takeover *t, struct unit *unit)
         check_entries(&c, page, i * ENTRIES_PER_PAGE, known ? entries - i * ENTRIES_PER_PAGE : 0);
     }
     if (unread)
-        takeover_report(t, DAM_F_IRT_POINTER, unit, NULL, base, irta);
+        iommu_report(iommu, DAM_F_IRT_POINTER, base, irta);
     if (c.masked)
-        takeover_report(t, DAM_F_IRTE_MASKED, unit, NULL, base, c.masked);
-    unit->irta =
-        dam_arena_pa(t->pool, copy).v | (irta & (dam_bits_mask(VTD_IRTA_EIME) | dam_bits_mask(VTD_IRTA_S)));
+        iommu_report(iommu, DAM_F_IRTE_MASKED, base, c.masked);
+    vtd_of(iommu)->irta = dam_arena_pa(iommu->pool, copy).v |
+                          (irta & (dam_bits_mask(VTD_IRTA_EIME) | dam_bits_mask(VTD_IRTA_S)));
 }
 
-dam_err takeover_commit_interrupts(struct unit *unit)
+dam_err vtd_commit_interrupts(struct iommu_unit *iommu)
 {
-    return unit->irta ? vtd_set_irta(&unit->vtd, unit->irta) : DAM_OK;
+    struct vtd_unit *unit = vtd_of(iommu);
+    return unit->irta ? vtd_set_irta(unit, unit->irta) : DAM_OK;
 }

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// The one place that names the kinds of IOMMU.
+#include "iommu/iommu.h"
+#include "iommu/vtd/kind.h"
+
+unsigned iommu_kinds(struct iommu_kind out[IOMMU_KINDS])
+{
+    unsigned count = 0;
+    vtd_kind(&out[count++]);
+    return count;
+}
