@@ -33,7 +33,7 @@ class Amd(Kind):
     MOMENTS = (b"amdvi_control_status",)
     INHERITED = r"AMD-Vi: (.*DEV table from previous kernel.*|.*[Rr]eused? .*device table.*)"
     ROOT_FINDINGS = ()
-    NOTE_ROOT = "devtab"
+    NOTE_ROOT = "device_table"
 
     def moment(self, event: bytes) -> tuple[str, int] | None:
         """Bit 0 of the control register: translation is on."""
