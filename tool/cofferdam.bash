@@ -8,7 +8,7 @@ _cofferdam_plain_words() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        --vtd-root | --map | --color | --policy | --pool | --save-note | --depth | -o | -p | --output)
+        --vtd-root | --amd-devtab | --map | --color | --policy | --pool | --save-note | --depth | -o | -p | --output)
             # bash takes "=" for a word of its own.
             [ "${COMP_WORDS[i + 1]}" = "=" ] && i=$((i + 1))
             i=$((i + 1))
@@ -30,7 +30,7 @@ _cofferdam_files() {
 
 _cofferdam_inspect() {
     local verbs='units devices walk ranges translate reach findings diff report'
-    local options='--json --vtd-root --map --no-note --no-kernel --scan --color= --help'
+    local options='--json --vtd-root --amd-devtab --map --no-note --no-kernel --scan --color= --help'
     local verb=${_cofferdam_plain[2]}
     case $verb in
     walk) options+=' --depth --all' ;;
@@ -66,7 +66,7 @@ _cofferdam() {
     -p | --policy) _cofferdam_words freeze preserve scratch block; return ;;
     -o | --output | --save-note) _cofferdam_files; return ;;
     --depth) _cofferdam_words 1 2 3 4 5; return ;;
-    --pool | --vtd-root | --map) return ;;
+    --pool | --vtd-root | --amd-devtab | --map) return ;;
     esac
     _cofferdam_plain_words
     if [ ${#_cofferdam_plain[@]} -eq 0 ]; then

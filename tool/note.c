@@ -158,10 +158,15 @@ bool note_finding_has_requester(uint16_t code)
 {
     // One or several codes at a time, first and last.
     static const uint16_t about[][2] = {
-        {DAM_F_CTX_RESERVED, DAM_F_PT_BUDGET},           {DAM_F_VERIFY_CONTEXT, DAM_F_VERIFY_TREE},
-        {DAM_F_CHOICE_UNUSED, DAM_F_CHOICE_UNUSED},      {DAM_F_SM_CONTEXT, DAM_F_PAGE_REQUESTS},
-        {DAM_F_WINDOW_COLLISION, DAM_F_WINDOW_REPLACES}, {DAM_F_WINDOW_NESTED, DAM_F_WINDOW_NESTED},
+        {DAM_F_CTX_RESERVED, DAM_F_PT_BUDGET},
+        {DAM_F_VERIFY_CONTEXT, DAM_F_VERIFY_TREE},
+        {DAM_F_CHOICE_UNUSED, DAM_F_CHOICE_UNUSED},
+        {DAM_F_SM_CONTEXT, DAM_F_PAGE_REQUESTS},
+        {DAM_F_WINDOW_COLLISION, DAM_F_WINDOW_REPLACES},
+        {DAM_F_WINDOW_NESTED, DAM_F_WINDOW_NESTED},
         {DAM_F_ATS_CONFIG, DAM_F_ATS_UNASKED},
+        {DAM_F_DTE_RESERVED, DAM_F_DTE_POINTER},
+        {DAM_F_PT_RUN, DAM_F_PT_RUN},
     };
     for (size_t i = 0; i < sizeof about / sizeof about[0]; i++)
         if (code >= about[i][0] && code <= about[i][1])

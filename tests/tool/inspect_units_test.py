@@ -59,8 +59,8 @@ def test_units(folder):
     m = Machine(folder)
     unit = ask(OK, *m.head, "units")["units"]
     assert unit == [dict(name="unit 0", index=0, kind="VT-d", segment=0, known_from="command line", translating=True,
-                         mode="legacy", root=hex(m.root), root_read=True, rtaddr=hex(m.root), requesters=3,
-                         host_address_width=52)], unit
+                         mode="legacy", root=hex(m.root), table_size=4096, root_read=True, rtaddr=hex(m.root),
+                         requesters=3, host_address_width=52)], unit
     text = inspect(OK, *m.head, "units")
     assert re.search(rf"^unit 0 +unknown +0000 +VT-d +legacy +{m.root:x} +3  the command line$", text, re.M), text
     # The mode in the register's bits, or in words.

@@ -198,7 +198,7 @@ def test_walk_to_an_address(folder):
     assert answer["levels"][0]["table"] == answer["levels"][0]["at"] == hex(m.tables)
     assert answer["levels"][3] == dict(level=0, name="PTE", index=3, table=hex(m.pte & ~0xFFF), at=hex(m.pte + 16),
                                        known=True, raw="0x400001", kind="page", address="0x400000", readable=True,
-                                       writable=False)
+                                       writable=False, page_size=4096)
     assert (answer["answer"], answer["address"], answer["writable"]) == ("mapped", "0x400010", False)
     answer = ask(INCOMPLETE, *m.head, "walk", "00:06.0", "0x200000")
     assert answer["levels"][-1] == dict(level=0, name="PTE", index=0, table=hex(m.hole), at=hex(m.hole), known=False)
@@ -589,7 +589,7 @@ def test_wrong_usage(folder):
             ("not an address", "translate", "00:02.0", "-1"), ("not an address", "walk", "00:02.0", "0x1" + "0" * 16),
             ("are needed", "translate", "00:02.0"), ("too many", "translate", "00:02.0", "1", "2"),
             ("missing", "ranges"), ("too many", "ranges", "00:02.0", "00:03.0"), ("missing", "walk"),
-            ("not a number of levels", "walk", "00:02.0", "--depth", "6"), ("--bogus", "walk", "00:02.0", "--bogus"),
+            ("not a number of levels", "walk", "00:02.0", "--depth", "7"), ("--bogus", "walk", "00:02.0", "--bogus"),
             ("missing", "reach"), ("not an address", "reach", "5-4"), ("not an address", "reach", "0x1000+0"),
             ("not an address", "reach", "1-2-3"), ("not an address", "reach", "ffffffffffffffff+2"),
             ("too many", "reach", "1", "2"), ("second dump is missing", "diff"), ("bogus", "bogus")]:

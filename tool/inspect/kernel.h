@@ -27,6 +27,10 @@ DAM_MUST_CHECK dam_err kernel_translate(const struct kernel *kernel, uint64_t va
 bool kernel_member(const struct kernel *kernel, const char *structure, const char *member, uint32_t *offset,
                    uint32_t *size);
 
+// The bit of physical addresses by which the CPU and devices encrypt memory (SME), as the dump's VMCOREINFO
+// tells; 0: none, or it does not tell.
+uint64_t kernel_sme_mask(const struct memory *memory);
+
 // One IOMMU unit that its driver knew.
 struct kernel_unit {
     enum dam_iommu_kind kind;

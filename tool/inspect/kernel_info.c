@@ -12,12 +12,12 @@
 #define PROGRESS_STEP (16u << 20)
 
 // The value of `key`: from behind its '=' to the end of the line. NULL: there is none.
-static const char *info_value(const struct kernel *k, const char *key, size_t *size)
+static const char *info_value(const char *info, size_t info_size, const char *key, size_t *size)
 {
     size_t key_size = strlen(key);
-    for (size_t at = 0; at < k->info_size;) {
-        const char *line = k->info + at, *end = memchr(line, '\n', k->info_size - at);
-        size_t length = end != NULL ? (size_t)(end - line) : k->info_size - at;
+    for (size_t at = 0; at < info_size;) {
+        const char *line = info + at, *end = memchr(line, '\n', info_size - at);
+        size_t length = end != NULL ? (size_t)(end - line) : info_size - at;
         if (length > key_size && line[key_size] == '=' && memcmp(line, key, key_size) == 0) {
             *size = length - key_size - 1;
             return line + key_size + 1;
@@ -27,17 +27,33 @@ static const char *info_value(const struct kernel *k, const char *key, size_t *s
     return NULL;
 }
 
-bool info_number(const struct kernel *k, const char *key, int base, uint64_t *value)
+static bool number_in(const char *info, size_t info_size, const char *key, int base, uint64_t *value)
 {
     char text[32], *end;
     size_t size;
-    const char *found = info_value(k, key, &size);
+    const char *found = info_value(info, info_size, key, &size);
     if (found == NULL || size == 0 || size >= sizeof text)
         return false;
     memcpy(text, found, size);
     text[size] = '\0';
     *value = strtoull(text, &end, base);
     return end == text + size;
+}
+
+bool info_number(const struct kernel *k, const char *key, int base, uint64_t *value)
+{
+    return number_in(k->info, k->info_size, key, base, value);
+}
+
+uint64_t kernel_sme_mask(const struct memory *memory)
+{
+    size_t size;
+    uint64_t mask;
+    const char *info = memory_vmcoreinfo(memory, &size);
+    if (info == NULL || !number_in(info, size, "NUMBER(sme_mask)", 16, &mask))
+        return 0;
+    // A single bit above all memory; anything else is no mask.
+    return mask & (mask - 1) || mask >> 52 || mask < 1ull << 32 ? 0 : mask;
 }
 
 bool info_symbol(const struct kernel *k, const char *name, uint64_t *va)

@@ -31,6 +31,7 @@ struct unit_kind {
     const char *name;              // "VT-d"
     const char *option;            // "--vtd-root": says where a unit's tables are
     const char *option_help;       // lines of the help text
+    const char *first_name;        // what goes before the second stage when it is nested
     const char *const *step_names; // IOMMU_STEPS words for the entries on the way to a binding
     bool shares_tables;            // several units of a segment may use one table
     bool has_debugfs;              // ranges --debugfs: Linux shows its tables
@@ -82,9 +83,9 @@ struct unit_kind {
     const char *(*entry_name)(const struct inspect_requester *r);
 };
 
-extern const struct unit_kind inspect_vtd;
+extern const struct unit_kind inspect_vtd, inspect_amdvi;
 // All of them; the first one is meant where nobody tells.
-#define INSPECT_KINDS 1u
+#define INSPECT_KINDS 2u
 extern const struct unit_kind *const inspect_kinds[INSPECT_KINDS];
 // NULL: not known here.
 const struct unit_kind *inspect_kind_of(uint32_t id);

@@ -206,6 +206,7 @@ const struct unit_kind inspect_vtd = {
     .option = "--vtd-root",
     .option_help = "      --vtd-root ADDR[,legacy|scalable]\n"
                    "                        a root table of a VT-d unit; may be given several times\n",
+    .first_name = "first-stage tables",
     .step_names = steps,
     .has_debugfs = true,
     .given = given,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "inspect/kind.h"
 
-const struct unit_kind *const inspect_kinds[INSPECT_KINDS] = {&inspect_vtd};
+const struct unit_kind *const inspect_kinds[INSPECT_KINDS] = {&inspect_vtd, &inspect_amdvi};
 
 const struct unit_kind *inspect_kind_of(uint32_t id)
 {

@@ -35,6 +35,7 @@ struct inspect_unit {
     // As they were, or would have been: those that say where its tables are, in any case.
     union dam_unit_registers registers;
     uint8_t host_address_width; // bits
+    uint64_t encrypt;           // the bit of an address that asks for encryption and is none of it, or 0
     char name[32];              // "dmar0", or "unit 0"
     dam_pa root;                // of its root table, or device table
     uint64_t table_size;        // bytes of it
@@ -190,7 +191,7 @@ struct inspect_level {
     dam_pa table, address; // of the table, of the entry
     bool known;            // raw and entry are valid; else the dump does not hold the table
     uint64_t raw;
-    struct pt_entry entry;
+    struct pt_entry entry; // of a page of several entries: addr of all of it
 };
 struct inspect_way {
     struct inspect_level at[PT_MAX_LEVELS]; // the top level first
@@ -201,6 +202,14 @@ struct inspect_way {
 };
 DAM_MUST_CHECK dam_err inspect_follow(struct inspection *inspection, const struct inspect_tree *tree,
                                       uint64_t iova, struct inspect_way *out);
+// The size of the page that a way ends in: WAY_MAPPED, of a tree with tables.
+uint64_t inspect_page_size(const struct inspect_way *way);
+
+// Sums of what hostile tables map may be more than 64 bits hold: then it is the most that they do.
+static inline void inspect_sum(uint64_t *sum, uint64_t more)
+{
+    *sum = more > UINT64_MAX - *sum ? UINT64_MAX : *sum + more;
+}
 
 // The requesters that text names: "[SSSS:]BB:DD.F[@PASID]", all of it hexadecimal; without @PASID all of that
 // function. Calls back in order. Returns how many there were; -1: the text is none.

@@ -20,8 +20,10 @@ struct audit {
 
 uint64_t inspect_signed(const struct pt_params *p, uint64_t iova)
 {
+    if (!p->canonical)
+        return iova;
     uint64_t width = pt_span(p->levels);
-    return p->canonical && iova >= width / 2 ? iova - width : iova;
+    return iova >= width / 2 ? iova - width : iova;
 }
 
 static struct dam_finding about(const struct audit *a, uint16_t code)
@@ -65,7 +67,7 @@ static void report(struct audit *a, uint16_t code, const struct pt_table *t, uns
 static void unknown(struct audit *a, uint64_t bytes)
 {
     a->tree->unknown_tables++;
-    a->tree->unknown_bytes += bytes;
+    inspect_sum(&a->tree->unknown_bytes, bytes);
     a->in->incomplete = true;
 }
 
@@ -76,9 +78,13 @@ static dam_err on_leaves(void *ctx, const struct pt_table *t, const struct pt_sc
     *each = scan->watched;
     if (*each)
         return DAM_OK;
-    tree->readable += t->r ? (uint64_t)scan->readable << DAM_PAGE_SHIFT : 0;
-    tree->writable += t->w ? (uint64_t)scan->writable << DAM_PAGE_SHIFT : 0;
-    tree->leaves[0] += t->r && t->w ? scan->mapped : t->r ? scan->readable : t->w ? scan->writable : 0;
+    const struct inspect_rights left = inspect_rights(tree, t, NULL);
+    inspect_sum(&tree->readable, left.r ? (uint64_t)scan->readable << DAM_PAGE_SHIFT : 0);
+    inspect_sum(&tree->writable, left.w ? (uint64_t)scan->writable << DAM_PAGE_SHIFT : 0);
+    tree->leaves[0] += left.r && left.w ? scan->mapped
+                       : left.r         ? scan->readable
+                       : left.w         ? scan->writable
+                                        : 0;
     return DAM_OK;
 }
 
@@ -86,11 +92,11 @@ static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, cons
 {
     struct audit *a = ctx;
     uint64_t span = pt_span(t->level), iova = t->iova + index * span;
-    bool r = t->r && e->r, w = t->w && e->w;
-    if (!r && !w)
+    const struct inspect_rights left = inspect_rights(a->tree, t, e);
+    if (!left.r && !left.w)
         return DAM_OK;
-    a->tree->readable += r ? span : 0;
-    a->tree->writable += w ? span : 0;
+    inspect_sum(&a->tree->readable, left.r ? span : 0);
+    inspect_sum(&a->tree->writable, left.w ? span : 0);
     a->tree->leaves[t->level]++;
     const struct dam_ranges *keep_out = &a->in->own->keep_out;
     for (uint64_t at = e->addr, end = e->addr + span; at < end;) {
@@ -125,9 +131,10 @@ static dam_err on_child(void *ctx, const struct pt_table *t, unsigned index, con
 static dam_err on_absent(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e)
 {
     struct audit *a = ctx;
+    const struct inspect_rights left = inspect_rights(a->tree, t, e);
     (void)index;
-    if (inspect_matters(t, e))
-        unknown(a, pt_span(t != NULL ? t->level : a->tree->params.levels));
+    if (left.r || left.w)
+        unknown(a, t != NULL ? pt_span(t->level - e->skip) : inspect_width(&a->tree->params));
     return DAM_OK;
 }
 
@@ -172,12 +179,13 @@ static dam_err walk(struct audit *a)
 static void audit_identity(struct audit *a)
 {
     const struct dam_ranges *ram = memory_ram(a->in->memory);
-    uint64_t width = pt_span(a->tree->params.levels);
+    uint64_t width = inspect_width(&a->tree->params), all = 0;
     for (size_t i = 0; i < ram->count && ram->at[i].start < width; i++) {
         uint64_t end = ram->at[i].end < width ? ram->at[i].end : width;
-        a->tree->readable += end - ram->at[i].start;
+        all += end - ram->at[i].start;
     }
-    a->tree->writable = a->tree->readable;
+    a->tree->readable = a->tree->r ? all : 0;
+    a->tree->writable = a->tree->w ? all : 0;
 }
 
 dam_err inspect_audit(struct inspection *in, struct inspect_tree *tree)

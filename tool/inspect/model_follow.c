@@ -9,19 +9,59 @@
 // Takes the sign off an IOVA. false: it is beyond what the tree translates.
 static bool in_width(const struct pt_params *p, uint64_t *iova)
 {
+    if (!p->canonical)
+        return *iova <= pt_last(p->levels);
     uint64_t width = pt_span(p->levels);
-    if (p->canonical && *iova >= 0 - width / 2) {
+    if (*iova >= 0 - width / 2) {
         *iova &= width - 1;
         return true;
     }
-    return *iova < width >> p->canonical;
+    return *iova < width / 2;
 }
 
-// Reads one level. *out: the end, when it is one. true: the way goes on in the table at *pa.
-static bool go_down(struct inspection *in, const struct inspect_tree *tree, struct inspect_level *l,
-                    struct inspect_way *out, dam_err *err)
+// Whether all entries of a page of several say the same; *entry is that at l->address.
+static dam_err is_whole(struct inspection *in, const struct inspect_tree *tree, const struct inspect_level *l,
+                        bool *whole)
+{
+    uint64_t raw[PT_ENTRIES];
+    unsigned entries = 1u << l->entry.run, first = l->index / entries * entries;
+    dam_pa from = dam_pa_of(l->table.v + first * sizeof raw[0]);
+    dam_err err = in->own->ops.mem_read(in->own->ops.ctx, from, raw, entries * sizeof raw[0]);
+    *whole = true;
+    for (unsigned i = 0; !err && i < entries; i++) {
+        struct pt_entry e = tree->format.decode(&tree->params, raw[i], l->level);
+        *whole &= e.kind == PT_LEAF && e.run == l->entry.run && e.addr == l->entry.addr &&
+                  e.r == l->entry.r && e.w == l->entry.w;
+    }
+    return err;
+}
+
+// What an entry makes of the way. false: it ends there.
+static bool goes_on(struct inspection *in, const struct inspect_level *l, uint64_t iova,
+                    struct inspect_way *out)
+{
+    const struct pt_entry *e = &l->entry;
+    if (e->kind == PT_BAD || (e->kind == PT_TABLE && e->skip >= l->level))
+        out->end = WAY_BROKEN;
+    else if (e->kind == PT_EMPTY || (!out->r && !out->w))
+        out->end = WAY_NOT_MAPPED;
+    else if (e->kind == PT_LEAF)
+        out->end = WAY_MAPPED;
+    else if (!dam_ranges_contain(memory_ram(in->memory), e->addr, DAM_PAGE_SIZE))
+        out->end = WAY_BROKEN;
+    else if (iova % pt_span(l->level) >= pt_span(l->level - e->skip)) // in a level that is left out
+        out->end = WAY_NOT_MAPPED;
+    else
+        return true;
+    return false;
+}
+
+// Reads one level. *out: the end, when it is one. true: the way goes on.
+static bool go_down(struct inspection *in, const struct inspect_tree *tree, uint64_t iova,
+                    struct inspect_level *l, struct inspect_way *out, dam_err *err)
 {
     uint64_t raw;
+    bool whole = true;
     *err = in->own->ops.mem_read(in->own->ops.ctx, l->address, &raw, sizeof raw);
     out->end = WAY_UNKNOWN;
     if (*err) {
@@ -34,25 +74,23 @@ static bool go_down(struct inspection *in, const struct inspect_tree *tree, stru
     l->known = true;
     l->raw = raw;
     l->entry = tree->format.decode(&tree->params, raw, l->level);
-    out->r = out->r && l->entry.r;
-    out->w = out->w && l->entry.w;
-    if (l->entry.kind == PT_BAD)
-        out->end = WAY_BROKEN;
-    else if (l->entry.kind == PT_EMPTY || (!out->r && !out->w))
-        out->end = WAY_NOT_MAPPED;
-    else if (l->entry.kind == PT_LEAF)
-        out->end = WAY_MAPPED;
-    else if (!dam_ranges_contain(memory_ram(in->memory), l->entry.addr, DAM_PAGE_SIZE))
-        out->end = WAY_BROKEN;
-    else
-        return true;
+    if (l->entry.kind == PT_LEAF && l->entry.run)
+        *err = is_whole(in, tree, l, &whole);
+    if (*err)
+        return false;
+    if (whole) {
+        out->r = out->r && l->entry.r;
+        out->w = out->w && l->entry.w;
+        return goes_on(in, l, iova, out);
+    }
+    out->end = out->r || out->w ? WAY_BROKEN : WAY_NOT_MAPPED;
     return false;
 }
 
 dam_err inspect_follow(struct inspection *in, const struct inspect_tree *tree, uint64_t iova,
                        struct inspect_way *out)
 {
-    *out = (struct inspect_way){.r = true, .w = true, .addr = iova};
+    *out = (struct inspect_way){.r = tree->r, .w = tree->w, .addr = iova};
     dam_err err = DAM_OK;
     if (!in_width(&tree->params, &iova)) {
         out->end = WAY_BEYOND;
@@ -60,23 +98,29 @@ dam_err inspect_follow(struct inspection *in, const struct inspect_tree *tree, u
         out->end = WAY_MAPPED;
     } else {
         dam_pa table = tree->root;
-        for (unsigned level = tree->params.levels; level-- > 0;) {
+        unsigned level = tree->params.levels - 1u;
+        for (bool on = true; on; level--) {
             struct inspect_level *l = &out->at[out->count++];
             *l = (struct inspect_level){.level = level, .index = pt_index(iova, level), .table = table};
             l->address = dam_pa_of(table.v + l->index * sizeof(uint64_t));
-            if (!go_down(in, tree, l, out, &err))
-                break;
+            on = go_down(in, tree, iova, l, out, &err);
             table = dam_pa_of(l->entry.addr);
+            level -= on ? l->entry.skip : 0;
         }
-        const struct inspect_level *last = &out->at[out->count - 1];
         if (out->end == WAY_MAPPED)
-            out->addr = last->entry.addr + iova % pt_span(last->level);
+            out->addr = out->at[out->count - 1].entry.addr + iova % inspect_page_size(out);
     }
     if (out->end != WAY_MAPPED) {
         out->r = out->w = false;
         out->addr = 0;
     }
     return err;
+}
+
+uint64_t inspect_page_size(const struct inspect_way *way)
+{
+    const struct inspect_level *last = &way->at[way->count - 1];
+    return pt_span(last->level) << last->entry.run;
 }
 
 // ---- by address
@@ -128,6 +172,23 @@ static bool parse_requester(const char *text, uint16_t *segment, uint16_t *rid, 
     return true;
 }
 
+static bool is_of(const struct inspect_requester *r, uint16_t segment, uint16_t rid)
+{
+    // What is broken or unknown may stand for several functions, or for several PASIDs of one.
+    bool function =
+        r->flags & DAM_REQ_PASID ? r->rid == rid : rid >= r->rid && (uint32_t)(rid - r->rid) < r->span;
+    return r->unit->segment == segment && function;
+}
+
+// Whether requests with PASID have entries of their own.
+static bool has_pasids(const struct inspection *in, uint16_t segment, uint16_t rid)
+{
+    for (size_t i = 0; i < in->requester_count; i++)
+        if ((in->requesters[i].flags & DAM_REQ_PASID) && is_of(&in->requesters[i], segment, rid))
+            return true;
+    return false;
+}
+
 int inspect_find(const struct inspection *in, const char *text,
                  void (*each)(void *ctx, struct inspect_requester *r), void *ctx)
 {
@@ -137,13 +198,12 @@ int inspect_find(const struct inspection *in, const char *text,
     int found = 0;
     if (!parse_requester(text, &segment, &rid, &one, &pasid))
         return -1;
+    bool pasids = one && has_pasids(in, segment, rid);
     for (size_t i = 0; i < in->requester_count; i++) {
         struct inspect_requester *r = &in->requesters[i];
         bool of_pasids = r->flags & DAM_REQ_PASID;
-        // What is broken or unknown may stand for several functions, or for several PASIDs of one.
-        bool function = of_pasids ? r->rid == rid : rid >= r->rid && (uint32_t)(rid - r->rid) < r->span;
-        bool wanted = !one || !of_pasids || (pasid >= r->pasid && pasid - r->pasid < r->span);
-        if (r->unit->segment != segment || !function || !wanted)
+        bool wanted = !one || (of_pasids ? pasid >= r->pasid && pasid - r->pasid < r->span : !pasids);
+        if (!is_of(r, segment, rid) || !wanted)
             continue;
         found++;
         each(ctx, r);

@@ -38,6 +38,7 @@ struct inspect_own {
     struct dam_range keep_storage[16];
     struct dam_ranges keep_out; // what no requester should have reached
     uint8_t host_address_width;
+    uint64_t encrypt; // as inspect_unit has it
     struct inspect_fold fold;
     size_t unit_capacity, tree_capacity, requester_capacity, finding_capacity;
     uint32_t *tree_index; // hash: number + 1, 0: empty
@@ -63,13 +64,25 @@ void inspect_fold_begin(struct inspection *in);
 // Adds a finding; its severity is that of its code.
 void inspect_add_finding(struct inspection *in, const struct dam_finding *finding);
 
+// Bytes of all that a tree translates, or UINT64_MAX of one with more.
+static inline uint64_t inspect_width(const struct pt_params *params)
+{
+    uint64_t last = pt_last(params->levels);
+    return last == UINT64_MAX ? last : last + 1;
+}
+
 // An IOVA as 64 bits, with its sign where the format has one.
 uint64_t inspect_signed(const struct pt_params *params, uint64_t iova);
 
-// Whether a table that is not held could have mapped anything: t, e as pt_visitor.absent() has them.
-static inline bool inspect_matters(const struct pt_table *t, const struct pt_entry *e)
+// What is left of the rights on the way through table t and its entry e; NULL: not that far yet.
+struct inspect_rights {
+    bool r, w;
+};
+static inline struct inspect_rights inspect_rights(const struct inspect_tree *tree, const struct pt_table *t,
+                                                   const struct pt_entry *e)
 {
-    return t == NULL || (t->r && e->r) || (t->w && e->w);
+    return (struct inspect_rights){tree->r && (t == NULL || t->r) && (e == NULL || e->r),
+                                   tree->w && (t == NULL || t->w) && (e == NULL || e->w)};
 }
 
 // ---- units (model_units.c)

@@ -8,6 +8,16 @@
 #include "inspect/kind.h"
 #include "inspect/model_kernel.h"
 
+// What follows from its registers.
+static void complete(const struct inspection *in, struct inspect_unit *u)
+{
+    u->host_address_width = in->own->host_address_width;
+    u->encrypt = in->own->encrypt;
+    u->kind->complete(u);
+    if (!u->has_registers && !u->translating)
+        u->mode = "unknown";
+}
+
 // Adds a unit with what is known of it; the rest follows. false: no memory, or too many.
 static bool add_unit(struct inspection *in, const struct inspect_unit *unit)
 {
@@ -17,10 +27,7 @@ static bool add_unit(struct inspection *in, const struct inspect_unit *unit)
     struct inspect_unit *u = &in->units[in->unit_count];
     *u = *unit;
     u->index = (uint16_t)in->unit_count++;
-    u->host_address_width = in->own->host_address_width;
-    u->kind->complete(u);
-    if (!u->has_registers && !u->translating)
-        u->mode = "unknown";
+    complete(in, u);
     if (u->name[0] == '\0')
         snprintf(u->name, sizeof u->name, "unit %u", u->index);
     return true;
@@ -30,7 +37,7 @@ static bool add_unit(struct inspection *in, const struct inspect_unit *unit)
 static bool add_tables(struct inspection *in, struct inspect_unit *unit)
 {
     unit->translating = true;
-    unit->kind->complete(unit);
+    complete(in, unit);
     for (size_t i = 0; i < in->unit_count; i++)
         if (in->units[i].translating && in->units[i].kind == unit->kind &&
             in->units[i].root.v == unit->root.v)
@@ -115,7 +122,7 @@ static enum tool_status units_of_command(struct inspection *in, const struct ins
 {
     for (size_t i = 0; i < options->given_count; i++) {
         const struct inspect_given *g = &options->given[i];
-        struct inspect_unit unit = {.origin = ORIGIN_COMMAND, .kind = g->kind};
+        struct inspect_unit unit = {.origin = ORIGIN_COMMAND, .kind = g->kind, .encrypt = in->own->encrypt};
         enum tool_status status = g->kind->given(in, g->text, &unit, error);
         if (status != TOOL_OK)
             return status;
@@ -234,6 +241,7 @@ enum tool_status inspect_find_units(struct inspection *in, const struct inspect_
     enum tool_status status = TOOL_OK;
     bool told = false; // somebody knows, be it that there are none
     in->own->host_address_width = INSPECT_WIDEST;
+    in->own->encrypt = kernel_sme_mask(in->memory);
     if (!options->ignore_note)
         read_note(in, &note_problem);
     if (in->has_note)

@@ -10,7 +10,14 @@ struct walker {
     const struct inspect_visitor *visitor;
     struct inspect_range pending; // size 0: none
     uint64_t end;                 // of what was looked at, without sign
+    bool whole;                   // that is all
 };
+
+static void looked_at(struct walker *w, uint64_t iova, uint64_t size)
+{
+    w->end = iova + size;
+    w->whole = iova + (size - 1) == pt_last(w->tree->params.levels);
+}
 
 static dam_err flush(struct walker *w)
 {
@@ -28,7 +35,8 @@ static dam_err add(struct walker *w, enum inspect_kind kind, uint64_t iova, uint
 {
     struct inspect_range *p = &w->pending;
     struct inspect_range range = {kind, inspect_signed(&w->tree->params, iova), size, addr, r, w_};
-    if (p->size && p->kind == kind && p->iova + p->size == range.iova && p->r == r && p->w == w_ &&
+    bool fits = p->size && size <= UINT64_MAX - p->size; // all of 64 bits are two ranges
+    if (fits && p->kind == kind && p->iova + p->size == range.iova && p->r == r && p->w == w_ &&
         (kind != INSPECT_MAPPED || p->addr + p->size == addr)) {
         p->size += size;
         return DAM_OK;
@@ -38,17 +46,18 @@ static dam_err add(struct walker *w, enum inspect_kind kind, uint64_t iova, uint
     return err;
 }
 
-// A part that is not known. One that spans the middle of signed addresses is two.
-static dam_err add_unknown(struct walker *w, uint64_t iova, uint64_t size)
+// A part that is not known, up to `last`. One that spans the middle of signed addresses is two, and so is one
+// of 64 bits.
+static dam_err add_unknown(struct walker *w, uint64_t iova, uint64_t last)
 {
-    uint64_t half = pt_span(w->tree->params.levels) / 2;
+    uint64_t half = pt_last(w->tree->params.levels) / 2 + 1;
+    bool two = w->tree->params.canonical || last - iova == UINT64_MAX;
     dam_err err = DAM_OK;
-    if (w->tree->params.canonical && iova < half && size > half - iova) {
+    if (two && iova < half && last >= half) {
         err = add(w, INSPECT_UNKNOWN, iova, half - iova, 0, false, false);
-        size -= half - iova;
         iova = half;
     }
-    return err ? err : add(w, INSPECT_UNKNOWN, iova, size, 0, false, false);
+    return err ? err : add(w, INSPECT_UNKNOWN, iova, last - iova + 1, 0, false, false);
 }
 
 // A mapping, or of it what leads into the watched memory.
@@ -74,8 +83,9 @@ static dam_err add_mapping(struct walker *w, uint64_t iova, uint64_t size, uint6
 static dam_err on_leaves(void *ctx, const struct pt_table *t, const struct pt_scan *scan, bool *each)
 {
     struct walker *w = ctx;
-    w->end = t->iova + pt_span(1);
-    *each = scan->mapped && (t->r || t->w) && (w->visitor->watch == NULL || scan->watched);
+    const struct inspect_rights left = inspect_rights(w->tree, t, NULL);
+    looked_at(w, t->iova, pt_span(1));
+    *each = scan->mapped && (left.r || left.w) && (w->visitor->watch == NULL || scan->watched);
     return DAM_OK;
 }
 
@@ -83,8 +93,9 @@ static dam_err on_leaf(void *ctx, const struct pt_table *t, unsigned index, cons
 {
     struct walker *w = ctx;
     uint64_t span = pt_span(t->level), iova = t->iova + index * span;
-    w->end = iova + span;
-    return add_mapping(w, iova, span, e->addr, t->r && e->r, t->w && e->w);
+    const struct inspect_rights left = inspect_rights(w->tree, t, e);
+    looked_at(w, iova, span);
+    return add_mapping(w, iova, span, e->addr, left.r, left.w);
 }
 
 static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
@@ -92,21 +103,25 @@ static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum 
     struct walker *w = ctx;
     uint64_t span = pt_span(t->level), iova = t->iova + index * span;
     struct pt_entry e = w->tree->format.decode(&w->tree->params, t->entries[index], t->level);
-    w->end = iova + span;
+    looked_at(w, iova, span);
     // Watching means asking who reaches: nobody does through what is broken. Where no rights are left nobody
     // does in any case.
-    bool rights = why == PT_BAD_POINTER ? (t->r && e.r) || (t->w && e.w) : t->r || t->w;
-    bool tell = w->visitor->watch == NULL && rights;
+    const struct inspect_rights left = inspect_rights(w->tree, t, why == PT_BAD_POINTER ? &e : NULL);
+    bool tell = w->visitor->watch == NULL && (left.r || left.w);
     return tell ? add(w, INSPECT_BROKEN, iova, span, 0, false, false) : DAM_OK;
 }
 
 static dam_err on_absent(void *ctx, const struct pt_table *t, unsigned index, const struct pt_entry *e)
 {
     struct walker *w = ctx;
-    uint64_t span = pt_span(t != NULL ? t->level : w->tree->params.levels);
-    uint64_t iova = t != NULL ? t->iova + index * span : 0;
-    w->end = iova + span;
-    return inspect_matters(t, e) ? add_unknown(w, iova, span) : DAM_OK;
+    const struct inspect_rights left = inspect_rights(w->tree, t, e);
+    uint64_t iova = 0, last = pt_last(w->tree->params.levels);
+    if (t != NULL) {
+        iova = t->iova + index * pt_span(t->level);
+        last = iova + (pt_span(t->level - e->skip) - 1); // what it leaves out is not mapped
+        looked_at(w, iova, pt_span(t->level));
+    }
+    return left.r || left.w ? add_unknown(w, iova, last) : DAM_OK;
 }
 
 static dam_err walk_tables(struct walker *w)
@@ -128,9 +143,8 @@ static dam_err walk_tables(struct walker *w)
     };
     dam_err err = pt_walk(&walk, w->tree->root);
     // More tables than the dump has pages: what comes behind is not looked at.
-    uint64_t all = pt_span(w->tree->params.levels);
     if (err == DAM_E_BUDGET)
-        err = w->end < all ? add_unknown(w, w->end, all - w->end) : DAM_OK;
+        err = w->whole ? DAM_OK : add_unknown(w, w->end, pt_last(w->tree->params.levels));
     free(reading);
     return err;
 }
@@ -138,11 +152,11 @@ static dam_err walk_tables(struct walker *w)
 static dam_err walk_identity(struct walker *w)
 {
     const struct dam_ranges *ram = memory_ram(w->in->memory);
-    uint64_t width = pt_span(w->tree->params.levels);
+    uint64_t width = inspect_width(&w->tree->params);
     dam_err err = DAM_OK;
     for (size_t i = 0; !err && i < ram->count && ram->at[i].start < width; i++) {
         uint64_t start = ram->at[i].start, end = ram->at[i].end < width ? ram->at[i].end : width;
-        err = add_mapping(w, start, end - start, start, true, true);
+        err = add_mapping(w, start, end - start, start, w->tree->r, w->tree->w);
     }
     return err;
 }

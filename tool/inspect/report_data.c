@@ -54,6 +54,7 @@ static struct json_object *unit_json(const struct inspection *inspection, const 
     json_put_number(out, "segment", unit->segment);
     json_put_hex(out, "registers", unit->base);
     json_put_hex(out, "root", unit->root.v);
+    json_put_number(out, "table_size", unit->table_size);
     json_put_bool(out, "has_registers", unit->has_registers);
     json_put_bool(out, "off", requester_unit_off(unit));
     json_put_bool(out, "readable", unit->readable);

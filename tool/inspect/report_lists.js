@@ -137,7 +137,7 @@ function fillUnits() {
     table.append(el("tbody", {}, ...data.units.map((u) => el("tr", {},
         el("td", {}, u.name, el("span", {class: "sub"}, `segment ${u.segment}`)), el("td", {}, u.kind), el("td", {}, u.mode),
         el("td", {class: "address"}, u.registers, ...Object.entries(u.values).map(([name, value]) => el("span", {class: "sub"}, `${name.toUpperCase()} ${value}`))),
-        el("td", {class: "address"}, u.root),
+        el("td", {class: "address"}, u.root, el("span", {class: "sub"}, bytes(u.table_size))),
         el("td", {}, u.off ? el("span", {class: "tag bad"}, "off") : u.has_registers ? "on" : "not known; taken as on",
             u.readable || u.off ? "" : el("span", {class: "sub"}, el("span", {class: "tag warn"}, "table not read"))),
         el("td", {}, u.origin)))));

@@ -79,6 +79,13 @@ bool scan_enough(const struct scan *s, const struct scan_root *root)
            (root->strong + root->weak == 0 && root->unsound >= HOPELESS) || s->reads >= SCAN_READS;
 }
 
+bool scan_likely(const struct scan_root *root)
+{
+    if (root->strong > 0)
+        return root->strong + root->weak >= root->unsound;
+    return root->weak > 1 && root->unsound == 0; // all pass-through, say
+}
+
 static bool better(const struct scan_root *a, const struct scan_root *b)
 {
     if (a->strong != b->strong)
@@ -106,7 +113,7 @@ void scan_keep(struct scan *s, const struct scan_root *root)
 
 // ---- the pass
 // -----------------------------------------------------------------------------------------------
-static void each_kind(struct scan scans[INSPECT_KINDS], dam_pa pa, const uint64_t *words)
+static void each_kind(struct scan *scans, dam_pa pa, const uint64_t *words)
 {
     for (size_t i = 0; i < INSPECT_KINDS; i++)
         inspect_kinds[i]->scan_page(&scans[i], pa, words);
@@ -114,12 +121,17 @@ static void each_kind(struct scan scans[INSPECT_KINDS], dam_pa pa, const uint64_
 
 dam_err scan_roots(struct memory *memory, const struct dam_ranges *skip, struct scan_result *out)
 {
-    struct scan scans[INSPECT_KINDS] = {0};
+    struct scan *scans = calloc(INSPECT_KINDS, sizeof *scans);
     uint64_t start = 0, end = 0, done = 0, words[SCAN_WORDS];
     dam_err err = DAM_OK;
     memset(out, 0, sizeof *out);
-    for (size_t i = 0; i < INSPECT_KINDS; i++)
-        scans[i] = (struct scan){.memory = memory, .ram = memory_ram(memory), .out = out};
+    if (scans == NULL)
+        return DAM_E_NOMEM;
+    for (size_t i = 0; i < INSPECT_KINDS; i++) {
+        scans[i].memory = memory;
+        scans[i].ram = memory_ram(memory);
+        scans[i].out = out;
+    }
     progress_begin("scanning for the IOMMU's tables", memory_about(memory)->held);
     for (; !err && memory_next_held(memory, &start, &end) && start < end; start = end) {
         for (uint64_t pa = start; pa < end && !err; pa += DAM_PAGE_SIZE, done += DAM_PAGE_SIZE) {
@@ -136,6 +148,7 @@ dam_err scan_roots(struct memory *memory, const struct dam_ranges *skip, struct 
     for (size_t i = 0; i < INSPECT_KINDS; i++)
         if (inspect_kinds[i]->scan_end != NULL)
             inspect_kinds[i]->scan_end(&scans[i]);
+    free(scans);
     progress_end();
     return err;
 }

@@ -85,15 +85,7 @@ static void look_at_contexts(struct scan *s, dam_pa table, struct scan_root *roo
                        root->scalable ? look_at_sm_context(s, &words[i]) : look_at_context(s, &words[i]));
 }
 
-// ---- root tables
-// -------------------------------------------------------------------------------------------
-static bool likely(const struct scan_root *root)
-{
-    if (root->strong > 0)
-        return root->strong + root->weak >= root->unsound;
-    return root->weak > 1 && root->unsound == 0; // all pass-through, say
-}
-
+// ---- root tables ----------------------------------------------------------------------------------------
 // Whether a word that is not 0 leads to a context table. Second halves of entries lead to one in scalable
 // mode alone.
 static bool sound_half(const struct scan *s, uint64_t word, bool second, bool scalable)
@@ -138,8 +130,8 @@ static struct scan_root look_at_root(struct scan *s, dam_pa pa, const uint64_t w
 void scan_vtd_page(struct scan *s, dam_pa pa, const uint64_t *words)
 {
     struct scan_root root = look_at_root(s, pa, words, true);
-    if (!likely(&root))
+    if (!scan_likely(&root))
         root = look_at_root(s, pa, words, false);
-    if (likely(&root))
+    if (scan_likely(&root))
         scan_keep(s, &root);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inspect/kind.h"
 #include "inspect/pci_names.h"
 #include "inspect/progress.h"
 #include "names.h"
@@ -148,9 +149,9 @@ void show_requester(const struct inspection *inspection, const struct inspect_re
     if (r->unit->origin == ORIGIN_GUESS)
         text_print(TEXT_WARN, "A guess: %s was found by what its tables look like.\n", r->unit->name);
     if (r->stage == DAM_STAGE_NESTED)
-        printf("Nested: what the device sends goes through first-stage tables at 0x%" PRIx64
+        printf("Nested: what the device sends goes through %s at 0x%" PRIx64
                " before it, which are not followed; below, IOVA is what they give.\n",
-               r->first_root.v);
+               r->unit->kind->first_name, r->first_root.v);
     if (requester_unit_off(r->unit))
         text_print(TEXT_WARN, "Translation was off in %s: these tables were not in use.\n", r->unit->name);
 }
@@ -213,7 +214,8 @@ unsigned show_iova_bits(const struct inspect_tree *tree)
 {
     if (tree->stage == DAM_STAGE_PASSTHROUGH || tree->params.canonical)
         return 64;
-    return DAM_PAGE_SHIFT + 9u * tree->params.levels;
+    unsigned bits = DAM_PAGE_SHIFT + 9u * tree->params.levels;
+    return bits < 64 ? bits : 64;
 }
 
 int show_iova_digits(const struct inspect_tree *tree)
@@ -222,6 +224,11 @@ int show_iova_digits(const struct inspect_tree *tree)
     if (tree->stage == DAM_STAGE_PASSTHROUGH)
         bits = tree->unit->host_address_width != 0 ? tree->unit->host_address_width : 52;
     return (int)((bits + 3) / 4);
+}
+
+const char *show_rights(bool r, bool w)
+{
+    return r && w ? "read and write" : w ? "write only" : r ? "read only" : "neither read nor write";
 }
 
 const char *show_table_name(unsigned level)

@@ -33,6 +33,8 @@ unsigned show_iova_bits(const struct inspect_tree *tree);
 // Hexadecimal digits that IOVAs of a tree need.
 int show_iova_digits(const struct inspect_tree *tree);
 // What tables of a level (0: of leaves alone) and their entries are called: "PD", "PDE".
+// "read and write", "read only", "write only", "neither read nor write".
+const char *show_rights(bool r, bool w);
 const char *show_table_name(unsigned level);
 const char *show_entry_name(unsigned level);
 

@@ -43,6 +43,16 @@ static unsigned long requesters_of(const struct inspection *in, const struct ins
     return count;
 }
 
+static void add_table(struct text_table *table, const struct inspect_unit *u)
+{
+    char size[TEXT_SIZE] = "";
+    bool told = u->table_size > DAM_PAGE_SIZE;
+    if (told)
+        text_size(u->table_size, size);
+    text_cell(table, u->readable ? TEXT_PLAIN : TEXT_BAD, "%" PRIx64 "%s%s%s", u->root.v, told ? " of " : "",
+              size, u->readable ? "" : " (cannot be read)");
+}
+
 static void add_row(struct text_table *table, const struct inspection *in, const struct inspect_unit *u)
 {
     bool off = requester_unit_off(u), unknown = !off && !u->translating;
@@ -59,8 +69,7 @@ static void add_row(struct text_table *table, const struct inspection *in, const
     else if (unknown)
         text_cell(table, TEXT_BAD, "unknown");
     else
-        text_cell(table, u->readable ? TEXT_PLAIN : TEXT_BAD, "%" PRIx64 "%s", u->root.v,
-                  u->readable ? "" : " (cannot be read)");
+        add_table(table, u);
     text_cell(table, TEXT_PLAIN, "%lu", requesters_of(in, u));
     text_cell(table, u->origin == ORIGIN_GUESS ? TEXT_WARN : TEXT_PLAIN, "%s", origin_text(u->origin));
 }
@@ -94,6 +103,7 @@ static struct json_object *unit_json(const struct inspection *in, const struct i
     json_put_bool(o, "translating", u->translating);
     json_put_text(o, "mode", u->mode);
     json_put_hex(o, "root", u->root.v);
+    json_put_number(o, "table_size", u->table_size);
     json_put_bool(o, "root_read", u->readable);
     if (u->leader != u->index)
         json_put_text(o, "table_of", in->units[u->leader].name);

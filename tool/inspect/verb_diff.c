@@ -94,6 +94,11 @@ static void compare_unit(struct diff *d, const struct inspect_unit *a, const str
     char before[24], after[24];
     if (strcmp(a->mode, b->mode) != 0)
         tell_unit(d, "changes", a, "mode", a->mode, b->mode);
+    if (a->table_size != b->table_size) {
+        snprintf(before, sizeof before, "%" PRIu64, a->table_size);
+        snprintf(after, sizeof after, "%" PRIu64, b->table_size);
+        tell_unit(d, "changes", a, "table_size", before, after);
+    }
     if (a->root.v != b->root.v) {
         snprintf(before, sizeof before, "0x%" PRIx64, a->root.v);
         snprintf(after, sizeof after, "0x%" PRIx64, b->root.v);
@@ -126,7 +131,9 @@ static void describe(const struct inspect_requester *r, char *out, size_t size)
         snprintf(out, size, "domain %u, %s stage, tables at 0x%" PRIx64, r->did, name_stage(r->stage),
                  r->tree->root.v);
     else
-        snprintf(out, size, "domain %u, %s", r->did, name_old_kind(r->kind));
+        snprintf(out, size, "domain %u, %s%s%s", r->did, name_old_kind(r->kind),
+                 r->tree != NULL && !(r->tree->r && r->tree->w) ? ", " : "",
+                 r->tree != NULL && !(r->tree->r && r->tree->w) ? show_rights(r->tree->r, r->tree->w) : "");
 }
 
 static void tell_requester(struct diff *d, const char *what, const struct inspect_requester *a,
@@ -181,6 +188,13 @@ static bool told_by_unit(const struct diff *d, const struct inspect_requester *a
     return other != NULL && requester_unit_off(other);
 }
 
+// Whether the entries let other things through; of tables the ranges tell.
+static bool differ_in_rights(const struct inspect_tree *a, const struct inspect_tree *b)
+{
+    return a != NULL && b != NULL && a->stage == DAM_STAGE_PASSTHROUGH && b->stage == a->stage &&
+           (a->r != b->r || a->w != b->w);
+}
+
 static void compare_entries(struct diff *d, const struct inspect_requester *a,
                             const struct inspect_requester *b)
 {
@@ -195,7 +209,8 @@ static void compare_entries(struct diff *d, const struct inspect_requester *a,
         tell_requester(d, "appears", NULL, b);
     else if (b == NULL)
         tell_requester(d, "disappears", a, NULL);
-    else if (a->did != b->did || a->stage != b->stage || a->kind != b->kind || a->finding != b->finding ||
+    else if (a->did != b->did || differ_in_rights(a->tree, b->tree) || a->stage != b->stage ||
+             a->kind != b->kind || a->finding != b->finding ||
              (a->tree != NULL && b->tree != NULL && a->tree->root.v != b->tree->root.v))
         tell_requester(d, "changes", a, b);
 }

@@ -17,13 +17,13 @@ struct ranges {
 static void count_range(struct ranges *s, const struct inspect_range *range)
 {
     if (range->kind == INSPECT_UNKNOWN) {
-        s->unknown += range->size;
+        inspect_sum(&s->unknown, range->size);
     } else if (range->kind == INSPECT_BROKEN) {
-        s->broken += range->size;
+        inspect_sum(&s->broken, range->size);
     } else {
         s->count++;
-        s->readable += range->r ? range->size : 0;
-        s->writable += range->w ? range->size : 0;
+        inspect_sum(&s->readable, range->r ? range->size : 0);
+        inspect_sum(&s->writable, range->w ? range->size : 0);
     }
 }
 
@@ -60,7 +60,8 @@ static void print_head(const struct inspection *inspection, const struct ranges 
 {
     show_requester(inspection, s->r);
     if (s->r->tree->stage == DAM_STAGE_PASSTHROUGH)
-        printf("Pass-through: every address leads to itself, read and write. Memory of the machine:\n");
+        printf("Pass-through: every address leads to itself, %s. Memory of the machine:\n",
+               show_rights(s->r->tree->r, s->r->tree->w));
     text_print(TEXT_HEAD, "%-*s  %10s  %-2s  %s\n", 2 * s->iova_digits + 5, "IOVA", "size", "", "memory");
 }
 

@@ -70,7 +70,7 @@ static dam_err visit(void *ctx, const struct inspect_range *range)
         g->r |= range->r;
         g->w |= range->w;
     } else {
-        g->unknown += range->size;
+        inspect_sum(&g->unknown, range->size);
     }
     begin_group(g);
     if (g->reach->json != NULL)
@@ -84,15 +84,17 @@ static dam_err visit(void *ctx, const struct inspect_range *range)
 static dam_err reach_identity(struct group *g)
 {
     const struct dam_range *range = &g->reach->range;
-    uint64_t width = pt_span(g->tree->params.levels);
-    if (range->start >= width)
+    uint64_t last = pt_last(g->tree->params.levels);
+    if (range->start > last)
         return DAM_OK;
     struct inspect_range identity = {.kind = INSPECT_MAPPED,
                                      .iova = range->start,
-                                     .size = (range->end < width ? range->end : width) - range->start,
+                                     .size = range->end - range->start,
                                      .addr = range->start,
-                                     .r = true,
-                                     .w = true};
+                                     .r = g->tree->r,
+                                     .w = g->tree->w};
+    if (range->end - 1 > last)
+        identity.size = last - range->start + 1;
     return visit(g, &identity);
 }
 

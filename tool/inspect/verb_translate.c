@@ -18,8 +18,9 @@ static void print_reason(const struct inspect_requester *r, const struct inspect
         printf(": the %s at 0x%" PRIx64 " is 0x%" PRIx64, show_entry_name(last->level), last->address.v,
                last->raw);
         if (way->end == WAY_BROKEN)
-            printf(", %s", last->entry.kind == PT_TABLE ? "which leads outside all memory"
-                                                        : "with reserved bits set");
+            printf(", %s", last->entry.kind == PT_TABLE  ? "which leads outside all memory"
+                           : last->entry.kind == PT_LEAF ? "not alike the other entries of its page"
+                                                         : "with reserved bits set");
     }
 }
 
@@ -39,13 +40,9 @@ static void print_answer(const struct inspect_requester *r, uint64_t iova, const
     }
     text_print(TEXT_HEAD, "0x%" PRIx64, way->addr);
     printf(", ");
-    text_print(way->w ? TEXT_WARN : TEXT_PLAIN, "%s",
-               way->r && way->w ? "read and write"
-               : way->w         ? "write only"
-               : way->r         ? "read only"
-                                : "neither read nor write");
+    text_print(way->w ? TEXT_WARN : TEXT_PLAIN, "%s", show_rights(way->r, way->w));
     if (way->count != 0)
-        printf(", in a page of %s", text_size(pt_span(way->at[way->count - 1].level), size));
+        printf(", in a page of %s", text_size(inspect_page_size(way), size));
     else
         printf(", pass-through");
     putchar('\n');
@@ -64,7 +61,7 @@ static void print_json(const struct verb_call *call, const struct inspection *in
         json_out_bool(&out, "readable", way->r);
         json_out_bool(&out, "writable", way->w);
         if (way->count != 0)
-            json_out_number(&out, "page_size", pt_span(way->at[way->count - 1].level));
+            json_out_number(&out, "page_size", inspect_page_size(way));
     }
     show_json_end(&out, way != NULL ? way->end == WAY_UNKNOWN : r->unknown);
 }

@@ -119,7 +119,7 @@ static struct json_object *level_json(const struct inspect_level *at)
     json_put_bool(o, "known", at->known);
     if (at->known) {
         json_put_hex(o, "raw", at->raw);
-        walk_put_entry(o, &at->entry);
+        walk_put_entry(o, at->level, &at->entry);
     }
     return o;
 }
@@ -186,7 +186,7 @@ static int walk_requester(const struct verb_call *call, struct inspection *inspe
     else if (problem != NULL)
         printf("=> %s: %s\n", r->unknown ? "unknown" : "nothing", problem);
     else
-        printf("=> pass-through: every address leads to itself, read and write\n");
+        printf("=> pass-through: every address leads to itself, %s\n", show_rights(r->tree->r, r->tree->w));
     return verb_finish_with(call, problem != NULL && !r->unknown, r->unknown);
 }
 
@@ -205,8 +205,8 @@ static int parse_options(struct verb_call *call, struct options *options)
         else if (option != 'd')
             return verb_usage(call, option == ':' ? "%s needs an argument" : "unknown option %s",
                               call->argv[optind - 1]);
-        else if (optarg[0] < '1' || optarg[0] > '5' || optarg[1] != '\0')
-            return verb_usage(call, "--depth %s: not a number of levels, 1 to 5", optarg);
+        else if (optarg[0] < '1' || optarg[0] > '6' || optarg[1] != '\0')
+            return verb_usage(call, "--depth %s: not a number of levels, 1 to 6", optarg);
         else
             options->limits.depth = (unsigned)(optarg[0] - '0');
     }
@@ -248,7 +248,7 @@ const struct verb verb_walk = {
         "  IOVA                  the address that the device sends, in hexadecimal: its way, entry by "
         "entry.\n"
         "                        Without it, the entries in use of the upper tables\n"
-        "      --depth N         levels to show, from the first table with more than one entry on: 1 to 5;\n"
+        "      --depth N         levels to show, from the first table with more than one entry on: 1 to 6;\n"
         "                        2 is the default\n"
         "      --all             every entry of a table, and every table; else 40 lines of 32 tables\n",
     .run = run,

@@ -23,7 +23,7 @@ struct walk {
 struct run {
     unsigned index, count;
     uint64_t raw;
-    struct pt_entry entry;
+    struct pt_entry entry; // of a page of several entries: addr of all of it
 };
 
 static const char *kind_name(const struct pt_entry *entry)
@@ -41,20 +41,23 @@ void walk_print_entry(unsigned level, const struct pt_entry *entry)
         printf("empty");
         break;
     case PT_TABLE:
-        printf("%s at 0x%" PRIx64 ", %s", show_table_name(level - 1), entry->addr,
+        printf("%s at 0x%" PRIx64 ", %s", show_table_name(level - 1 - entry->skip), entry->addr,
                text_rights(entry->r, entry->w));
+        if (entry->skip)
+            printf(", %u level%s left out", entry->skip, entry->skip > 1 ? "s" : "");
         break;
     case PT_LEAF:
-        printf("page of %s at 0x%" PRIx64 ", %s", text_size(pt_span(level), size), entry->addr,
+        printf("page of %s at 0x%" PRIx64 ", %s", text_size(pt_span(level) << entry->run, size), entry->addr,
                text_rights(entry->r, entry->w));
         break;
     case PT_BAD:
-        text_print(TEXT_BAD, "reserved bits are set: refused");
+        text_print(TEXT_BAD, "%s: refused",
+                   entry->run ? "the entries of its page are not alike" : "reserved bits are set");
         break;
     }
 }
 
-void walk_put_entry(struct json_object *object, const struct pt_entry *entry)
+void walk_put_entry(struct json_object *object, unsigned level, const struct pt_entry *entry)
 {
     json_put_text(object, "kind", kind_name(entry));
     if (entry->kind == PT_TABLE || entry->kind == PT_LEAF) {
@@ -62,6 +65,10 @@ void walk_put_entry(struct json_object *object, const struct pt_entry *entry)
         json_put_bool(object, "readable", entry->r);
         json_put_bool(object, "writable", entry->w);
     }
+    if (entry->kind == PT_LEAF)
+        json_put_number(object, "page_size", pt_span(level) << entry->run);
+    if (entry->kind == PT_TABLE && entry->skip)
+        json_put_number(object, "levels_left_out", entry->skip);
 }
 
 // IOVAs of the upper half have their sign in the bits above.
@@ -81,7 +88,7 @@ static void show_run(const struct walk *w, unsigned level, uint64_t iova, const 
         json_put_hex(o, "raw", run->raw);
         json_put_hex(o, "iova", first);
         json_put_number(o, "size", size);
-        walk_put_entry(o, &run->entry);
+        walk_put_entry(o, level, &run->entry);
         json_out_value(w->json, NULL, o);
         return;
     }
@@ -94,16 +101,32 @@ static void show_run(const struct walk *w, unsigned level, uint64_t iova, const 
     printf("  %7s  0x%016" PRIx64 "  0x%0*" PRIx64 "-0x%0*" PRIx64 "  ", index, run->raw, digits, first,
            digits, first + (size - 1));
     walk_print_entry(level, &run->entry);
-    if (run->count > 1)
+    if (run->entry.kind == PT_LEAF && run->count > 1u << run->entry.run)
         printf(", and on");
     putchar('\n');
 }
 
-static bool goes_on(const struct run *run, unsigned level, const struct pt_entry *entry)
+// Whether entry `index` goes on where the run ends.
+static bool goes_on(const struct run *run, unsigned level, unsigned index, const struct pt_entry *entry)
 {
+    unsigned part = index % (1u << entry->run);
     return run->count != 0 && run->entry.kind == PT_LEAF && entry->kind == PT_LEAF &&
-           entry->r == run->entry.r && entry->w == run->entry.w &&
-           entry->addr == run->entry.addr + run->count * pt_span(level);
+           entry->r == run->entry.r && entry->w == run->entry.w && entry->run == run->entry.run &&
+           entry->addr + part * pt_span(level) == run->entry.addr + run->count * pt_span(level);
+}
+
+// What entry `index` says, with the others of its page: when these are not all alike it is broken.
+static struct pt_entry entry_of(const struct walk *w, const uint64_t *entries, unsigned level, unsigned index)
+{
+    struct pt_entry e = w->tree->format.decode(&w->tree->params, entries[index], level);
+    unsigned count = 1u << e.run, first = index / count * count;
+    for (unsigned i = first; e.kind == PT_LEAF && i < first + count; i++) {
+        struct pt_entry other = w->tree->format.decode(&w->tree->params, entries[i], level);
+        if (other.kind != PT_LEAF || other.run != e.run || other.addr != e.addr || other.r != e.r ||
+            other.w != e.w)
+            e.kind = PT_BAD;
+    }
+    return e;
 }
 
 // All runs of a table; shows up to `lines` of them. Returns how many there are.
@@ -112,11 +135,11 @@ static unsigned each_run(struct walk *w, const uint64_t *entries, unsigned level
 {
     struct run run = {0};
     unsigned count = 0;
-    for (unsigned i = 0; i <= PT_ENTRIES; i++) {
+    for (unsigned i = 0; i <= pt_reach(level); i++) {
         struct pt_entry entry = {.kind = PT_EMPTY};
-        if (i < PT_ENTRIES)
-            entry = w->tree->format.decode(&w->tree->params, entries[i], level);
-        if (goes_on(&run, level, &entry)) {
+        if (i < pt_reach(level))
+            entry = entry_of(w, entries, level, i);
+        if (goes_on(&run, level, i, &entry)) {
             run.count++;
             continue;
         }
@@ -183,7 +206,7 @@ static void show_table(struct walk *w, const uint64_t *entries, unsigned level, 
 static unsigned count_used(const struct walk *w, const uint64_t *entries, unsigned level)
 {
     unsigned used = 0;
-    for (unsigned i = 0; i < PT_ENTRIES; i++)
+    for (unsigned i = 0; i < pt_reach(level); i++)
         used += w->tree->format.decode(&w->tree->params, entries[i], level).kind != PT_EMPTY;
     return used;
 }
@@ -209,10 +232,10 @@ static void walk_table(struct walk *w, uint64_t at, unsigned level, uint64_t iov
     show_table(w, entries, level, iova);
     if (count_used(w, entries, level) > 1 && --depth == 0)
         return;
-    for (unsigned i = 0; i < PT_ENTRIES; i++) {
+    for (unsigned i = 0; i < pt_reach(level); i++) {
         struct pt_entry entry = w->tree->format.decode(&w->tree->params, entries[i], level);
-        if (entry.kind == PT_TABLE)
-            walk_table(w, entry.addr, level - 1, iova + i * pt_span(level), depth);
+        if (entry.kind == PT_TABLE && entry.skip < level)
+            walk_table(w, entry.addr, level - 1 - entry.skip, iova + i * pt_span(level), depth);
     }
 }
 

@@ -17,7 +17,7 @@ int walk_tables(const struct verb_call *call, struct inspection *inspection,
 
 // What an entry says: "table at 0x1b24000, rw". Without a newline.
 void walk_print_entry(unsigned level, const struct pt_entry *entry);
-// The same as members "kind", "address", "readable", "writable".
-void walk_put_entry(struct json_object *object, const struct pt_entry *entry);
+// The same as members "kind", "address", "readable", "writable", "page_size".
+void walk_put_entry(struct json_object *object, unsigned level, const struct pt_entry *entry);
 
 #endif
