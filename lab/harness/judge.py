@@ -26,6 +26,7 @@ TEXTS = {
     "interrupts_silenced": "the note tells of interrupt entries that were taken out",
     "stray_interrupts": "interrupts that the capture kernel does not know",
     "bad_words": "words on the command line that the note calls bad",
+    "reused": "what the capture kernel goes on with in place",
     "took_over": "the stage replaced the root table",
 }
 

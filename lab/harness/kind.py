@@ -22,6 +22,7 @@ class Kind:
     STORMS: tuple[str, ...] = ()  # events that may storm as well
     MOMENTS: tuple[bytes, ...] = ()  # events that moment() knows
     INHERITED = ""  # what Linux says about the tables that it found, as a pattern; group 1: what is kept
+    REUSED = ""  # what it says that it goes on with in place; group 1: what that is
     ROOT_FINDINGS: tuple[int, ...] = ()  # codes about the root pointer itself: zero is a value there, too
     NOTE_ROOT = ""  # what the note calls the root pointer
 

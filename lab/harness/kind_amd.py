@@ -32,6 +32,7 @@ class Amd(Kind):
     STORMS = ("amdvi_page_fault",)
     MOMENTS = (b"amdvi_control_status",)
     INHERITED = r"AMD-Vi: (.*DEV table from previous kernel.*|.*[Rr]eused? .*device table.*)"
+    REUSED = r"AMD-Vi: Re-?us(?:ed|ing) (.*) from (?:the )?previous kernel"  # Linux 6.18 and later
     ROOT_FINDINGS = ()
     NOTE_ROOT = "device_table"
 

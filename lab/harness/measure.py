@@ -129,11 +129,12 @@ def _stray_interrupts(lines: list[str]) -> int | None:
 def _stage_figures(record: Record, kind: Kind) -> dict:
     lines = [text.split("cofferdam: ", 1)[1] for _, text in record.lines if "cofferdam: " in text]
     copied = [found.group(1) for _, text in record.lines if (found := re.search(kind.INHERITED, text))]
+    reused = [found.group(1) for _, text in record.lines if kind.REUSED and (found := re.search(kind.REUSED, text))]
     later = [text for when, text in record.lines if record.panic and when >= record.panic]
     return {"stage_lines": lines, "hand_over": record.hand_over_text,
             "interrupt_table_copied": any("Copied IR table" in text for text in later),
             "stray_interrupts": _stray_interrupts(later),
-            "linux_says": copied[-1] if copied else ""}
+            "linux_says": copied[-1] if copied else "", "reused": ", ".join(reused)}
 
 
 def _note_figures(view: View, note: dict | None) -> dict:
