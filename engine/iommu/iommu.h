@@ -30,7 +30,9 @@ struct iommu_unit {
     struct iommu_unit *next; // all units of all kinds, in the order of the firmware
     const struct dam_ops *ops;
     struct dam_arena *pool;
-    struct dam_arena *low_pool;            // the same below 4 GiB, when `pool` is not; or NULL
+    // For what the next kernel goes on from in place, and finds below 4 GiB alone; NULL: there is no such
+    // room. It may be `pool` itself.
+    struct dam_arena *low_pool;
     const struct pt_memory *old_memory;    // where tables of the old kernel may lie; its budget counts
     const struct iommu_firmware *firmware; // the table that names it
     struct pci_cfg *pci;

@@ -163,6 +163,14 @@ static void on_unit_finding(void *ctx, const struct dam_finding *finding)
     dam_finding_add(&unit->t->findings, &f);
 }
 
+// A next kernel that knows of no IOMMU, or begins anew, goes on from nothing.
+static struct dam_arena *low_pool(const struct dam_takeover *t)
+{
+    bool inherited = !takeover_hides(t) && !t->config->recycled;
+    bool low = t->pool->pa.v + t->pool->size <= 1ull << 32;
+    return t->config->low_pool ? t->config->low_pool : low || !inherited ? t->pool : NULL;
+}
+
 static dam_err new_unit(struct dam_takeover *t, struct family *family, struct unit **out)
 {
     void *record, *its_own;
@@ -179,7 +187,7 @@ static dam_err new_unit(struct dam_takeover *t, struct family *family, struct un
     unit->listener = (struct iommu_listener){.ctx = unit, .finding = on_unit_finding};
     iommu->ops = t->ops;
     iommu->pool = t->pool;
-    iommu->low_pool = t->config->low_pool;
+    iommu->low_pool = low_pool(t);
     iommu->old_memory = &t->old_memory;
     iommu->firmware = &family->firmware;
     iommu->pci = &t->pci;

@@ -152,7 +152,19 @@ enum dam_severity {
       "device table entry with an unsupported number of levels: quarantined")                                \
     X(DAM_F_DTE_POINTER, 173, DAM_ERROR, "device table entry that leads outside known memory: quarantined")  \
     X(DAM_F_DEVTAB_POINTER, 174, DAM_ERROR,                                                                  \
-      "device table outside known memory (address, raw: its base register)")
+      "device table outside known memory (address, raw: its base register)")                                 \
+    X(DAM_F_DEVTAB_PAGE, 175, DAM_ERROR,                                                                     \
+      "page of the device table that cannot be read: its 128 functions quarantined (raw: the first)")        \
+    X(DAM_F_DEVTAB_SEGMENTS, 176, DAM_ERROR,                                                                 \
+      "device table in more segments than the unit has, left alone (raw: control)")                          \
+    X(DAM_F_NO_HOST_TABLES, 177, DAM_WARN, "unit without host translation, left alone (raw: control)")       \
+    X(DAM_F_UNIT_LOCKED, 178, DAM_ERROR,                                                                     \
+      "register keeps its value, as under SNP: unit left alone (address, raw)")                              \
+    X(DAM_F_GUEST_LOG, 179, DAM_WARN,                                                                        \
+      "interrupts of guests were logged into memory: switched off (raw: base register)")                     \
+    X(DAM_F_EXCLUSION, 180, DAM_WARN, "an exclusion range was open: closed (address: base, raw: limit)")     \
+    X(DAM_F_PASIDS_BELOW, 181, DAM_INFO,                                                                     \
+      "requests with PASID are contained by the tables of those without (raw: device table entry)")
 
 enum dam_finding_code {
 #define DAM_X(name, value, severity, text) name = value,

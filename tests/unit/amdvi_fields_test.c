@@ -341,6 +341,11 @@ static void flaws_of_features(void **state)
         {0x6000000012345803, 0, 3 << 10, false, AMDVI_FLAW_TYPE}, // no host tables
         {0x6000000012345803, 0, 0, true, AMDVI_FLAW_TYPE},
         {0x6000000000000003, 0, 0, true, AMDVI_SOUND},
+        {0x6000000012345883, 0, 0, false, AMDVI_FLAW_TYPE}, // marks without HA, HD
+        {0x6000000012345883, 0, 1ull << 49, false, AMDVI_SOUND},
+        {0x6000000012345983, 0, 1ull << 49, false, AMDVI_FLAW_TYPE},
+        {0x6000000012345983, 0, 1ull << 49 | 1ull << 52, false, AMDVI_SOUND},
+        {0x6000000012345903, 0, 1ull << 49 | 1ull << 52, false, AMDVI_FLAW_TYPE},
         {0x6080000000000003, 0, 0, false, AMDVI_FLAW_TYPE}, // GV without GT
         {0x6080000000000003, 0, 1 << 4, false, AMDVI_SOUND},
         {0x60C0000000000003, 0, 1 << 4, false, AMDVI_FLAW_TYPE}, // GIOV without GIO

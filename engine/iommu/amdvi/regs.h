@@ -36,6 +36,7 @@
 #define AMDVI_CONTROL_PPR            15, 15
 #define AMDVI_CONTROL_GT             16, 16 // guest translation
 #define AMDVI_CONTROL_GA             17, 17 // guest APIC: entries of interrupt tables have 128 bits
+#define AMDVI_CONTROL_GAM            27, 25 // guests get interrupts without a host's help
 #define AMDVI_CONTROL_GALOG          28, 28
 #define AMDVI_CONTROL_GALOG_INT      29, 29
 #define AMDVI_CONTROL_DUAL_EVENT_LOG 33, 32
@@ -106,6 +107,18 @@
 #define AMDVI_CAP_TYPE_MMU 3u
 #define AMDVI_CAP_IOTLB    24, 24 // device TLBs
 #define AMDVI_CAP_EFR      27, 27
+
+// ---- flags of an IVHD (5.2.2.1) and where the control register has them
+// -------------------------------------
+#define AMDVI_IVHD_HT_TUNNEL      0, 0
+#define AMDVI_IVHD_PASS_PW        1, 1
+#define AMDVI_IVHD_RES_PASS_PW    2, 2
+#define AMDVI_IVHD_ISOC           3, 3
+#define AMDVI_IVHD_IOTLB          4, 4
+#define AMDVI_CONTROL_HT_TUNNEL   1, 1
+#define AMDVI_CONTROL_PASS_PW     8, 8
+#define AMDVI_CONTROL_RES_PASS_PW 9, 9
+#define AMDVI_CONTROL_ISOC        11, 11
 
 // ---- commands: 16 bytes, here as two 64-bit words ---------------------------------------------------------
 #define AMDVI_COMMAND_WORDS 2u

@@ -133,6 +133,21 @@ static enum amdvi_flaw guest_flaw(const struct amdvi_features *f, const struct a
     return AMDVI_FLAW_WIDTH;
 }
 
+// Accessed, or accessed and dirty bits in host tables.
+static bool marking_supported(const struct amdvi_features *f, const struct amdvi_dte *dte)
+{
+    switch (dam_bits_get(dte->w[0], AMDVI_DTE_HAD)) {
+    case 0:
+        return true;
+    case 1:
+        return has(f->efr, AMDVI_EFR_HA);
+    case 3:
+        return has(f->efr, AMDVI_EFR_HA) && has(f->efr, AMDVI_EFR_HD);
+    default:
+        return false;
+    }
+}
+
 enum amdvi_flaw amdvi_dte_flaw(const struct amdvi_features *f, const struct amdvi_dte *dte, unsigned *word)
 {
     unsigned mode = (unsigned)dam_bits_get(dte->w[0], AMDVI_DTE_MODE), levels = amdvi_host_levels(f);
@@ -145,7 +160,7 @@ enum amdvi_flaw amdvi_dte_flaw(const struct amdvi_features *f, const struct amdv
             ++*word;
         return AMDVI_FLAW_RESERVED;
     }
-    if (mode > AMDVI_MAX_LEVELS || (mode && !levels))
+    if (mode > AMDVI_MAX_LEVELS || (mode && !levels) || !marking_supported(f, dte))
         return AMDVI_FLAW_TYPE;
     if (mode > levels)
         return AMDVI_FLAW_WIDTH;
