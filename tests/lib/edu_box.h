@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A dead kernel's VT-d unit and three edu devices in QEMU, in one of the table modes, and ways to see where
-// their DMA goes. One at a time.
+// A dead kernel's IOMMU and three edu devices in QEMU, in one of the table modes, and ways to see where their
+// DMA goes. One at a time.
 #ifndef TESTS_LIB_EDU_BOX_H
 #define TESTS_LIB_EDU_BOX_H
 
@@ -13,7 +13,7 @@
 // Guest memory. What is not listed stays zero.
 #define FIRMWARE   0x000E0000u
 #define OLD_START  0x00200000u // the old kernel: tables, queue, buffers
-#define QUEUE      0x003F0000u
+#define QUEUE      0x003F0000u // or command buffer, with the event log behind it
 #define RX         0x00800000u // written by device 0
 #define TX         0x00810000u // read by device 0
 #define SHARED     0x00820000u // read and written by device 1, pass-through
@@ -31,15 +31,40 @@
 #define CRASH_IOVA 0xFFFF2000ull // leads into the crash region
 #define SIZE       512u
 
+// What a kind of unit does in its own way.
+struct box_unit {
+    // Empty tables in [pa, pa+size).
+    void (*begin)(struct old_kernel *k, void *host, uint64_t pa, uint64_t size);
+    void (*map)(struct old_kernel *k, uint64_t tree, uint64_t iova, uint64_t pa, unsigned perms);
+    void (*attach)(struct old_kernel *k, unsigned rid, unsigned did, uint64_t tree); // tree 0: passed through
+    // A requester that the tables do not name.
+    void (*forget)(struct old_kernel *k, unsigned rid);
+    // ACPI's table; up to firmware_end().
+    void (*firmware)(void);
+    // Translation on, on the old tables, as Linux turns it on.
+    void (*start)(void);
+    // The register that leads to the tables; and lets the unit go by other ones, nothing cached.
+    uint64_t (*tables)(void);
+    uint64_t (*pointer)(const struct old_kernel *k);
+    void (*use)(uint64_t tables);
+    // After a takeover: everything of the unit lies in the pool, and it translates.
+    void (*check)(void);
+    bool (*no_fault)(void);
+    bool (*remaps)(void); // interrupts
+};
+void box_vtd(struct box_unit *out);
+void box_amdvi(struct box_unit *out);
+
 // How the old kernel ran the unit.
 struct box_mode {
-    const char *iommu; // a -device argument
-    unsigned stage;    // 0 legacy mode; 1 scalable mode with first stage, 2 with second stage
+    const char *iommu; // a -device argument: intel-iommu or amd-iommu
+    unsigned stage;    // VT-d: 0 legacy mode; 1 scalable mode with first stage, 2 with second stage
     unsigned levels;   // of page tables
 };
 
 struct box {
     const struct box_mode *mode;
+    struct box_unit unit;
     struct qtest q;
     struct old_kernel k, spy;
     struct firmware firmware;

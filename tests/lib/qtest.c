@@ -99,9 +99,11 @@ static dam_err op_mmio_read(void *ctx, dam_pa pa, unsigned width, uint64_t *valu
 static dam_err op_mmio_write(void *ctx, dam_pa pa, unsigned width, uint64_t value)
 {
     struct qtest *q = ctx;
-    if (pa.v == QTEST_VTD + 0x18) {
-        q->gcmd_without_te += q->translating && !(value >> 31 & 1);
-        q->translating |= value >> 31 & 1;
+    // GCMD.TE, or IommuEn of the control register.
+    if (pa.v == QTEST_VTD + 0x18 || pa.v == QTEST_AMDVI + 0x18) {
+        bool on = value >> (pa.v == QTEST_VTD + 0x18 ? 31 : 0) & 1;
+        q->turned_off += q->translating && !on;
+        q->translating |= on;
     }
     qtest_write(q, pa.v, width, value);
     if (q->after_write)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// QEMU's own VT-d model and its "edu" DMA device, driven over the qtest socket: no CPU runs, the test is the
-// CPU. Guest RAM is shared with the test, so the engine's pool lies in it.
+// QEMU's own VT-d and AMD-Vi models and its "edu" DMA device, driven over the qtest socket: no CPU runs, the
+// test is the CPU. Guest RAM is shared with the test, so the engine's pool lies in it.
 #ifndef TESTS_LIB_QTEST_H
 #define TESTS_LIB_QTEST_H
 
@@ -9,9 +9,10 @@
 
 #include <cofferdam/ops.h>
 
-#define QTEST_RAM  (64u << 20)
-#define QTEST_VTD  0xFED90000ull // where QEMU puts the unit
-#define QTEST_EDUS 3
+#define QTEST_RAM   (64u << 20)
+#define QTEST_VTD   0xFED90000ull // where QEMU puts the unit: intel-iommu
+#define QTEST_AMDVI 0xFED80000ull // amd-iommu
+#define QTEST_EDUS  3
 
 struct qtest {
     pid_t pid;
@@ -20,8 +21,8 @@ struct qtest {
     char folder[64];
     struct dam_ops ops;
     uint64_t edu[QTEST_EDUS]; // registers of the edu devices, slots 5, 6, 7 of bus 0
-    unsigned gcmd_without_te; // writes of GCMD that would turn translation off
-    bool translating;         // GCMD with TE was written
+    unsigned turned_off;      // writes of a register that would turn translation off
+    bool translating;         // it was turned on
     // Called after each register write of the ops, to look at what DMA does meanwhile. May be NULL.
     void (*after_write)(struct qtest *q, uint64_t pa, uint64_t value);
     void *test;

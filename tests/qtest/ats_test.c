@@ -228,7 +228,7 @@ static void take_over(enum dam_policy policy, enum dam_stop want)
     b.q.after_write = during;
     assert_int_equal(dam_takeover_commit(b.t), want);
     b.q.after_write = NULL;
-    assert_int_equal(b.q.gcmd_without_te, 0);
+    assert_int_equal(b.q.turned_off, 0);
 }
 
 static void expect_off(void)

@@ -119,7 +119,7 @@ static enum dam_stop take_over(void)
     enum dam_stop stop = dam_takeover_prepare(t);
     if (!stop)
         stop = dam_takeover_commit(t);
-    assert_int_equal(q.gcmd_without_te, 0);
+    assert_int_equal(q.turned_off, 0);
     assert_int_equal(rd(0x1C, 4) >> 31, 1);
     assert_memory_equal(old_before, q.ram + OLD_START, OLD_END - OLD_START);
     struct dam_report_extra extra = {.summary = {.version = "test"}};
