@@ -120,6 +120,7 @@ $(TEST_BIN) $(QTEST_BIN): $(B)/asan/%: $(B)/asan/%.o $(B)/asan/testlib.a
 # Calls between the engine's files that this one wants to fail.
 $(B)/asan/tests/unit/takeover_sweep_test: TEST_LINK := $(patsubst %,-Wl$(,)--wrap=%,dam_arena_pages \
 	dam_arena_record dam_wait_register dam_wait_memory takeover_verify)
+$(B)/asan/tests/unit/takeover_kind_test: TEST_LINK := -Wl$(,)--wrap=iommu_kinds
 tests: $(TEST_BIN)
 qtests: $(QTEST_BIN)
 test: tests $(B)/host/cofferdam

@@ -167,6 +167,7 @@ bool note_finding_has_requester(uint16_t code)
         {DAM_F_ATS_CONFIG, DAM_F_ATS_UNASKED},
         {DAM_F_DTE_RESERVED, DAM_F_DTE_POINTER},
         {DAM_F_PT_RUN, DAM_F_PT_RUN},
+        {DAM_F_NO_PLACE, DAM_F_NO_PLACE},
     };
     for (size_t i = 0; i < sizeof about / sizeof about[0]; i++)
         if (code >= about[i][0] && code <= about[i][1])

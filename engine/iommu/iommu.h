@@ -252,6 +252,10 @@ struct iommu_kind {
     // needs no table. May be NULL.
     bool (*has_rights)(const struct iommu_unit *unit, const struct iommu_binding *old);
 
+    // Whether the unit may go by the rights of a leaf alone, whatever the entries above it say: then freeze
+    // takes W from the leaves too, in a copy. May be NULL.
+    bool (*leaf_rights_count)(const struct iommu_unit *unit);
+
     // -- audit
     // [L] Reads the old tables above the page tables; makes ours: exact copies of what is sound, all else
     // silent; and the planned ones, silent. DAM_E_BROKEN: they cannot be read at all, told.

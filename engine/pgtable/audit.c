@@ -165,7 +165,11 @@ uint16_t pt_bad_finding(enum pt_bad why)
 static dam_err on_bad(void *ctx, const struct pt_table *t, unsigned index, enum pt_bad why)
 {
     struct pt_audit *a = ctx;
-    return cut(a, pt_bad_finding(why), t, index, t->iova + index * pt_span(t->level), pt_span(t->level));
+    dam_err err =
+        cut(a, pt_bad_finding(why), t, index, t->iova + index * pt_span(t->level), pt_span(t->level));
+    if (a->copy && why == PT_BAD_POINTER) // a copy leads to copies alone
+        t->entries[index] = 0;
+    return err;
 }
 
 dam_err pt_audit(struct pt_audit *audit, dam_pa root)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pgtable/pt.h"
 
+#include <string.h>
+
 static bool owned(const struct pt_tree *tree, dam_pa pa)
 {
     const struct dam_arena *pool = tree->memory->pool;
@@ -201,6 +203,48 @@ dam_err pt_tree_map(struct pt_tree *tree, uint64_t iova, uint64_t addr, uint64_t
 dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64_t size)
 {
     return set(tree, iova, size, (struct pt_entry){.kind = PT_EMPTY});
+}
+
+// The recursion ends with the levels.
+static dam_err freeze_leaves(const struct pt_tree *tree, uint64_t *table, unsigned level, bool copy)
+{
+    const struct pt_format *f = tree->format;
+    const struct pt_entry through = {.kind = PT_TABLE, .r = true, .w = false};
+    dam_err err = DAM_OK;
+    for (unsigned i = 0; !err && i < PT_ENTRIES; i++) {
+        struct pt_entry e = f->decode(&tree->params, table[i], level);
+        uint64_t *child = e.kind == PT_TABLE ? dam_arena_ptr(tree->memory->pool, dam_pa_of(e.addr)) : NULL;
+        if (e.kind == PT_LEAF)
+            table[i] = f->restrict_to(table[i], &through);
+        if (!child || e.skip >= level)
+            continue;
+        if (copy) {
+            uint64_t *from = child;
+            dam_pa pa;
+            err = new_table(tree, &child, &pa);
+            if (err)
+                return err;
+            memcpy(child, from, DAM_PAGE_SIZE);
+            e.addr = pa.v;
+            table[i] = f->encode(&tree->params, &e, level);
+        }
+        err = freeze_leaves(tree, child, level - 1 - e.skip, copy);
+    }
+    return err;
+}
+
+dam_err pt_tree_freeze_leaves(struct pt_tree *tree, dam_pa from, bool copy)
+{
+    uint64_t *table = dam_arena_ptr(tree->memory->pool, from);
+    tree->root = from;
+    if (copy) {
+        uint64_t *old = table;
+        dam_err err = new_table(tree, &table, &tree->root);
+        if (err)
+            return err;
+        memcpy(table, old, DAM_PAGE_SIZE);
+    }
+    return freeze_leaves(tree, table, tree->params.levels - 1u, copy);
 }
 
 // The recursion ends with the levels.

@@ -211,6 +211,10 @@ DAM_MUST_CHECK dam_err pt_tree_map(struct pt_tree *tree, uint64_t iova, uint64_t
 // Empties [iova, iova+size).
 DAM_MUST_CHECK dam_err pt_tree_unmap(struct pt_tree *tree, uint64_t iova, uint64_t size);
 
+// Takes W from every leaf below `from`, the root of a tree that pt_audit() has copied into the pool; with
+// `copy` in a copy of all of it, whose root is the tree's. DAM_E_NOMEM.
+DAM_MUST_CHECK dam_err pt_tree_freeze_leaves(struct pt_tree *tree, dam_pa from, bool copy);
+
 // Lays the tree below `from`, a root in the pool of the same format and levels, over this one: what it maps
 // replaces what was there, the rest stays. Its tables are shared wherever nothing else was, so that one tree
 // can be laid over many; after it no other edit of this tree may follow, and `from`, which was built here (no

@@ -74,6 +74,37 @@ static dam_err audit_once(struct dam_takeover *t, struct unit *unit, struct old_
     return err;
 }
 
+// A copy that is nice to have may take this part of what is left of the pool.
+#define COPY_SHARE 2u
+
+// For a unit that goes by the rights of leaves: the frozen tree is a copy without W in its leaves, and there
+// alone. Without room for that, entries above say it, which holds for pages that the unit has not cached.
+static void freeze_leaves(struct dam_takeover *t, struct unit *unit, struct old_tree *o, bool preserved)
+{
+    struct pt_tree tree = {
+        .format = &unit->family->formats[o->stage], .params = o->params, .memory = &t->own_memory};
+    const struct pt_audit shared = o->audit;
+    const struct pool_mark mark = takeover_mark(t);
+    uint64_t left = t->pool->size - dam_arena_used(t->pool), records = t->pool->high;
+    uint64_t budget = t->budget.tables;
+    bool made = !o->audit.copy || preserved; // a copy more
+    dam_err err = made && o->audit.tables > left / COPY_SHARE / DAM_PAGE_SIZE ? DAM_E_NOMEM : DAM_OK;
+    if (!err && !o->audit.copy)
+        err = audit_once(t, unit, o, NULL, true, NULL);
+    if (!err)
+        err = pt_tree_freeze_leaves(&tree, o->audit.copied_root, preserved);
+    if (!err) {
+        o->frozen_root = tree.root;
+        o->leaves_frozen = true;
+        return;
+    }
+    takeover_release(t, &mark);
+    dam_arena_release_records(t->pool, records);
+    t->budget.tables = budget;
+    o->audit = shared;
+    takeover_report(t, DAM_F_FREEZE_SHALLOW, unit, NULL, o->root.v, o->audit.tables);
+}
+
 // Checks one page table and copies it on the way when it is needed in the pool: old memory is read once, and
 // what was checked is what is used. Trouble with the table itself quarantines its requesters; what comes back
 // is ours.
@@ -86,7 +117,8 @@ static dam_err audit_tree(struct dam_takeover *t, struct unit *unit, struct old_
         first = first->next;
     uint64_t budget = t->budget.tables, records = t->pool->high;
     bool frozen = somebody_has(unit, o, DAM_POLICY_FREEZE);
-    bool copy = somebody_has(unit, o, DAM_POLICY_PRESERVE) || (frozen && !t->share_old);
+    bool preserved = somebody_has(unit, o, DAM_POLICY_PRESERVE);
+    bool copy = preserved || (frozen && !t->share_old);
     o->error = audit_once(t, unit, o, first, copy, &t->findings);
     // Hardware marks what it uses in first-stage tables: old ones may be used when all is marked already.
     // What is to be said was said the first time.
@@ -104,7 +136,11 @@ static dam_err audit_tree(struct dam_takeover *t, struct unit *unit, struct old_
         for (struct requester *r = unit->requesters; r; r = r->next)
             if (r->old_tree == o)
                 takeover_quarantine(t, r);
+        return DAM_OK;
     }
+    o->frozen_root = o->audit.copy ? o->audit.copied_root : o->root;
+    if (frozen && unit->kind->leaf_rights_count && unit->kind->leaf_rights_count(unit->iommu))
+        freeze_leaves(t, unit, o, preserved);
     return DAM_OK;
 }
 

@@ -28,15 +28,55 @@ static bool pasid_taken(const struct unit *unit, const struct requester *r, uint
     return false;
 }
 
+// The first requester of the same function, where one entry, with one id, is for all of them.
+static const struct requester *first_of(const struct unit *unit, const struct requester *r)
+{
+    if (!unit->kind->by_function || !(r->flags & DAM_REQ_PASID))
+        return r;
+    for (const struct requester *o = unit->requesters; o && o != r; o = o->next)
+        if (o->rid == r->rid && !(o->flags & DAM_REQ_OTHERS))
+            return o;
+    return r;
+}
+
+// An id that nobody had: that of the tree, or with `alone` one for this requester.
+static dam_err new_did(struct unit *unit, struct requester *r, bool alone)
+{
+    struct new_tree *n = r->new_tree;
+    r->flags |= DAM_REQ_NEW_DID;
+    r->new_did = n->did;
+    if (n->did && !alone)
+        return DAM_OK;
+    while (unit->did_next > 0 && unit->did_owner[unit->did_next] != DID_FREE)
+        unit->did_next--;
+    if (unit->did_next == 0)
+        return DAM_E_STATE;
+    unit->did_owner[unit->did_next] = n->number;
+    r->new_did = (uint16_t)unit->did_next;
+    if (!alone)
+        n->did = r->new_did;
+    return DAM_OK;
+}
+
 dam_err takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct requester *r)
 {
+    const struct requester *function = first_of(unit, r);
+    if (function != r) {
+        r->new_did = function->new_did;
+        r->flags |= function->flags & DAM_REQ_NEW_DID;
+        return DAM_OK;
+    }
+    // The PASIDs of a function that share its id have tables of their own: nobody else has that id.
+    bool alone = unit->kind->by_function && r->next && r->next->rid == r->rid;
     bool first = r->new_tree->stage == DAM_STAGE_FIRST;
-    uint16_t *owner = unit->did_owner, number = r->new_tree->number, mine = first ? DID_FIRST : number;
+    uint16_t *owner = unit->did_owner, number = r->new_tree->number;
+    uint16_t mine = first && !alone ? DID_FIRST : number;
     r->new_did = r->old.did;
     if (keeps_did(unit, r)) {
-        if (owner[r->old.did] == DID_OLD)
+        bool unused = owner[r->old.did] == DID_OLD;
+        if (unused)
             owner[r->old.did] = mine;
-        if (owner[r->old.did] == mine && !(first && pasid_taken(unit, r, r->old.did)))
+        if (unused || (!alone && owner[r->old.did] == mine && !(first && pasid_taken(unit, r, r->old.did))))
             return DAM_OK;
         const struct new_tree *other = tree_by_number(unit, owner[r->old.did]);
         if (first || (other && other->old && other->old != r->old_tree))
@@ -44,15 +84,5 @@ dam_err takeover_choose_did(struct dam_takeover *t, struct unit *unit, struct re
     } else if (r->old_kind == DAM_OLD_TRANSLATED) {
         takeover_report(t, DAM_F_CTX_DID, unit, r, 0, r->old.did);
     }
-    r->flags |= DAM_REQ_NEW_DID;
-    if (!r->new_tree->did) {
-        while (unit->did_next > 0 && owner[unit->did_next] != DID_FREE)
-            unit->did_next--;
-        if (unit->did_next == 0)
-            return DAM_E_STATE;
-        owner[unit->did_next] = number;
-        r->new_tree->did = (uint16_t)unit->did_next;
-    }
-    r->new_did = r->new_tree->did;
-    return DAM_OK;
+    return new_did(unit, r, alone);
 }

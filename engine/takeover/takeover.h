@@ -30,6 +30,8 @@ struct old_tree {
     struct window *windows;
     dam_err error; // why it cannot be used
     struct pt_audit audit;
+    dam_pa frozen_root; // of what freeze makes its tree of: the old tables, or a copy,
+    bool leaves_frozen; // without W in its leaves
 };
 
 // The crash window as a tree of its own, which is laid over others; one for each format and width of a unit.

@@ -48,29 +48,31 @@ static dam_err apply_cuts(struct pt_tree *tree, const struct pt_audit *audit)
 
 // The old tree, or the copy of it that the audit made, seen through the rights that New leaves. Where those
 // can stand in the entry and nothing is to be edited, that is all, and costs no page. Else they are put into
-// a root of ours, below which all is shared; preserve with all rights takes the copy as it is.
+// a root of ours, below which all is shared. Preserve with all rights takes its copy as it is.
 static dam_err build_translated(struct pt_tree *tree, struct new_tree *n)
 {
-    const struct pt_audit *audit = &n->old->audit;
-    bool r = n->old->r, w = n->old->w && n->policy == DAM_POLICY_PRESERVE;
-    bool edited = audit->cut_count || n->old->windows || n->crash;
-    dam_pa root = audit->copy ? audit->copied_root : n->old->root;
+    const struct old_tree *old = n->old;
+    const struct pt_audit *audit = &old->audit;
+    bool freeze = n->policy == DAM_POLICY_FREEZE;
+    bool r = old->r, w = old->w && (!freeze || old->leaves_frozen);
+    bool edited = audit->cut_count || old->windows || n->crash;
+    dam_pa root = freeze ? old->frozen_root : audit->copied_root;
     dam_err err = DAM_OK;
     n->shares_old = !audit->copy;
     if (n->by_entry && !edited) {
         tree->root = root;
         n->r = r;
         n->w = w;
-    } else if (!r || !w) {
-        err = pt_tree_share(tree, root, r, w);
-    } else {
+    } else if (r && w && (!freeze || !edited)) {
         tree->root = root;
         tree->own_from = audit->copied_from;
+    } else {
+        err = pt_tree_share(tree, root, r, w);
     }
     if (!err)
         err = apply_cuts(tree, audit);
     n->readable = audit->readable - audit->cut_readable;
-    n->writable = w ? audit->writable - audit->cut_writable : 0;
+    n->writable = freeze ? 0 : audit->writable - audit->cut_writable;
     n->tables = audit->copy ? audit->tables : 0;
     return err;
 }

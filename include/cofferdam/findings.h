@@ -140,6 +140,8 @@ enum dam_severity {
     X(DAM_F_UNIT_BASE, 136, DAM_ERROR, "unit with an impossible register base, ignored (address)")           \
     X(DAM_F_UNIT_LEFT, 137, DAM_ERROR, "unit could not be planned, left alone (raw: stop code)")             \
     X(DAM_F_NO_PLACE, 138, DAM_WARN, "no place in the unit's tables for a requester that was named")         \
+    X(DAM_F_FREEZE_SHALLOW, 139, DAM_WARN,                                                                   \
+      "no room for tables without W in their leaves: pages in use may still be written (raw: tables)")       \
     /* 138-149: ATS, units, segments */                                                                      \
     /* 150-169: the stage */                                                                                 \
     X(DAM_F_LOW_POOL, 150, DAM_INFO, "pages below 4 GiB were taken for device tables (address, raw: bytes)") \

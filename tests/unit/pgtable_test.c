@@ -241,6 +241,30 @@ static void audit_counts(void **state)
     assert_int_equal(a.tables, w->old_used + 1u);
 }
 
+// Seen through an entry that has not all rights: what neither is readable nor writable then needs no cut.
+static void audit_through_an_entry(void **state)
+{
+    struct world *w = *state;
+    *old_slot(w, 0x1000, 0, RW) = 0x10000000 | RW;
+    *old_slot(w, 0x2000, 0, RW) = 0x10001000 | 1;
+    *old_slot(w, 0x8000000000, 2, RW) = 0x40000000 | PS | 2;
+    *old_slot(w, 0x3000, 0, RW) = KEEP_START | 2;
+    struct pt_audit a = audit_of(w, false);
+    a.without_w = true;
+    assert_int_equal(pt_audit(&a, dam_pa_of(OLD_BASE)), DAM_OK);
+    assert_int_equal(a.readable, 2);
+    assert_int_equal(a.writable, 0);
+    assert_int_equal(a.cut_count, 0);
+    a = audit_of(w, false);
+    a.without_r = true;
+    assert_int_equal(pt_audit(&a, dam_pa_of(OLD_BASE)), DAM_OK);
+    assert_int_equal(a.readable, 0);
+    assert_int_equal(a.writable, 2 + 262144);
+    assert_int_equal(a.cut_count, 1);
+    assert_int_equal(a.cut_readable, 0);
+    assert_int_equal(a.cut_writable, 1);
+}
+
 static void audit_cuts_keep_out(void **state)
 {
     struct world *w = *state;
@@ -592,6 +616,7 @@ int main(void)
         TEST(format_encodes),
         TEST(scan_agrees_with_decode),
         TEST(audit_counts),
+        TEST(audit_through_an_entry),
         TEST(audit_cuts_keep_out),
         TEST(audit_refuses_bad_pointers),
         TEST(audit_is_bounded),
