@@ -2,7 +2,6 @@
 """One crash whose dumps are asked about, and what the lab itself knows of it: tables read out of the picture of memory by
 the lab's own reader, DMA as QEMU translated it."""
 import json
-import struct
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -79,7 +78,12 @@ class Case:
 
     def sources(self) -> list[int]:
         """Returns every requester with tables or identity, PASIDs other than that of plain requests left out."""
-        return sorted({source & 0xFFFF for source in self.tables.contexts})
+        return sorted({source & 0xFFFF for source, entry in self.tables.contexts.items() if entry.named})
+
+    def passed(self) -> list[int]:
+        """Returns the first of each run of functions that pass because nobody made an entry for them."""
+        free = {source for source, entry in self.tables.contexts.items() if entry.kind == PASS_THROUGH and not entry.named}
+        return sorted(source for source in free if source - 1 not in free)
 
     def expected(self, rid: int) -> list[Range]:
         """Returns what the ranges of a requester must be."""
@@ -127,8 +131,7 @@ def loop(case: Case, rid: int, out: Path) -> None:
     """Writes the whole dump again with a requester's top table leading back to itself in every entry."""
     entry = case.tables.entry(case.tables.named(rid))
     command(["cp", "--sparse=always", str(case.folder / "vmcore"), str(out)], "copying the dump")
-    rights = 7 if entry.kind == "first" else 3
-    page = struct.pack("<Q", entry.table | rights) * 512
+    page = case.kind.to_itself(entry)
     for one in elfcore.segments(out):
         if one.kind == elfcore.LOAD and one.pa <= entry.table < one.pa + one.size:
             with out.open("r+b") as file:

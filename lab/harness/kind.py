@@ -6,7 +6,7 @@ One module a kind answers (kind_vtd.py, kind_amd.py); nothing else of the harnes
 from collections import Counter
 from typing import Callable
 
-from .views import ADDRESS, Read, Views
+from .views import ADDRESS, Context, Read, Views
 
 Span = tuple[int, int]
 
@@ -19,6 +19,8 @@ class Kind:
     REGISTERS: dict[str, tuple[int, str]] = {}  # name: (offset, "w" or "g" for 4 or 8 bytes), read at the hand-over
     EVENTS: tuple[str, ...] = ()  # always traced
     STREAM = ""  # the event of a translated access; switched on when the crash comes
+    TRACES_SIZE = True  # a traced access tells the size of its page
+    LOOPS_END = False  # the levels in the entries end tables that lead to themselves
     STORMS: tuple[str, ...] = ()  # events that may storm as well
     MOMENTS: tuple[bytes, ...] = ()  # events that moment() knows
     INHERITED = ""  # what Linux says about the tables that it found, as a pattern; group 1: what is kept
@@ -60,6 +62,10 @@ class Kind:
 
     def root_option(self, pointer: int) -> tuple[str, ...]:
         """Returns what tells the tool where the tables of a dump are."""
+        raise NotImplementedError
+
+    def to_itself(self, entry: Context) -> bytes:
+        """Returns the top page table of an entry that leads back to itself from everywhere."""
         raise NotImplementedError
 
     def planter(self, machine, registers, memory, rules, crash: list[Span], ram: list[Span], run_for):

@@ -6,12 +6,13 @@ register, at the crash and at the hand-over; there is no latch between the two. 
 fault is what the model would log.
 """
 import re
+import struct
 from collections import Counter
 
 from .amdread import AmdRules, AmdTables
 from .kind import Kind, Span, outside
 from .planter_amd import DEVTAB, REGISTERS, AmdPlanter, length_of
-from .views import ADDRESS, BLOCKED, PAGE, Read, Views
+from .views import ADDRESS, BLOCKED, PAGE, Context, Read, Views
 
 _RESULT = re.compile(rb"amdvi_translation_result devid: ([0-9a-f]+):([0-9a-f]+)\.([0-9a-f]+) gpa (0x[0-9a-f]+) hpa (0x[0-9a-f]+)")
 _STATE = re.compile(rb"state (0x[0-9a-f]+)")
@@ -29,6 +30,8 @@ class Amd(Kind):
                  "status": (0x2020, "g")}
     EVENTS = ("amdvi_control_status", "amdvi_mode_invalid", "amdvi_invalid_dte", "amdvi_dte_get_fail", "amdvi_get_pte_hwerror")
     STREAM = "amdvi_translation_result"
+    TRACES_SIZE = False
+    LOOPS_END = True
     STORMS = ("amdvi_page_fault",)
     MOMENTS = (b"amdvi_control_status",)
     INHERITED = r"AMD-Vi: (.*DEV table from previous kernel.*|.*[Rr]eused? .*device table.*)"
@@ -106,6 +109,10 @@ class Amd(Kind):
     def root_option(self, pointer: int) -> tuple[str, ...]:
         """With the bytes of the device table."""
         return "--amd-devtab", f"0x{pointer & ADDRESS:x},0x{length_of(pointer):x}"
+
+    def to_itself(self, entry: Context) -> bytes:
+        """As a table of each lower level in turn."""
+        return b"".join(struct.pack("<Q", entry.table | 1 | (1 + n % (entry.levels - 1)) << 9 | 3 << 61) for n in range(512))
 
     def planter(self, machine, registers, memory, rules, crash, ram, run_for) -> AmdPlanter:
         """Returns what breaks AMD-Vi."""

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Intel VT-d as QEMU models it: intel-iommu."""
 import re
+import struct
 from collections import Counter
 
 from .kind import Kind, Span, outside
 from .planter_vtd import REGISTERS, VtdPlanter
-from .views import ADDRESS, Read, Views
+from .views import ADDRESS, FIRST, Context, Read, Views
 from .vtdread import Rules, Tables
 
 _ROOT = re.compile(rb"addr (0x[0-9a-f]+) scalable (\d)")
@@ -102,6 +103,10 @@ class Vtd(Kind):
     def root_option(self, pointer: int) -> tuple[str, ...]:
         """With the table mode."""
         return "--vtd-root", f"0x{pointer & ADDRESS:x},{'scalable' if pointer >> 10 & 1 else 'legacy'}"
+
+    def to_itself(self, entry: Context) -> bytes:
+        """Readable and writable; first-stage entries are for users as well."""
+        return struct.pack("<Q", entry.table | (7 if entry.kind == FIRST else 3)) * 512
 
     def planter(self, machine, registers, memory, rules, crash, ram, run_for) -> VtdPlanter:
         """Returns what breaks VT-d."""

@@ -90,7 +90,7 @@ def test_units(folder):
     assert re.search(rf"^unit 0 +unknown +0000 +AMD-Vi +single +{m.image.devtab:x} of 8 KiB +11  the command line$", text,
                      re.M), text
     # The size in the register's bits; none at all: as far as it looks like one.
-    for given in (f"{m.image.register:#x}", str(m.image.devtab), f"{m.image.devtab},8192"):
+    for given in (f"{m.image.register:#x}", str(m.image.devtab), f"{m.image.devtab},8192", f"{m.image.devtab:#x},0x2000"):
         assert ask(OK, m.path, "--amd-devtab", given, "units")["units"] == [unit], given
     one = ask(OK, m.path, "--amd-devtab", f"{m.image.devtab:#x},4K", "units")["units"][0]
     assert (one["table_size"], one["requesters"]) == (PAGE, 11), one

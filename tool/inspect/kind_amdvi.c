@@ -7,8 +7,8 @@
 
 #include <cofferdam/ivrs.h>
 
-#include "cli.h"
 #include "inspect/amdvi.h"
+#include "inspect/show.h"
 #include "iommu/amdvi/lookup.h"
 #include "iommu/amdvi/regs.h"
 #include "json.h"
@@ -67,7 +67,7 @@ static enum tool_status given(struct inspection *in, const char *text, struct in
     if (errno != 0 || (value & ~(dam_bits_mask(AMDVI_DEVTAB_BASE) | dam_bits_mask(AMDVI_DEVTAB_SIZE))))
         return bad_table(text, error);
     if (*end == ',') {
-        if (value != base || !cli_parse_size(end + 1, &size) || size == 0 || size > MOST_BYTES ||
+        if (value != base || !show_parse_size(end + 1, &size) || size == 0 || size > MOST_BYTES ||
             size % DAM_PAGE_SIZE)
             return bad_table(text, error);
         value = put_pages(base, size / DAM_PAGE_SIZE);

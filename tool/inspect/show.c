@@ -27,7 +27,7 @@ bool show_parse_address(const char *text, uint64_t *out)
     return errno == 0 && *end == '\0';
 }
 
-static bool parse_size(const char *text, uint64_t *out)
+bool show_parse_size(const char *text, uint64_t *out)
 {
     if (strncmp(text, "0x", 2) == 0 || strncmp(text, "0X", 2) == 0)
         return show_parse_address(text, out);
@@ -50,7 +50,7 @@ bool show_parse_range(const char *text, uint64_t *first, uint64_t *last)
     if (text[length] != '+')
         return true;
     uint64_t size;
-    if (!parse_size(text + length + 1, &size) || size == 0 || size - 1 > UINT64_MAX - *first)
+    if (!show_parse_size(text + length + 1, &size) || size == 0 || size - 1 > UINT64_MAX - *first)
         return false;
     *last = *first + (size - 1);
     return true;

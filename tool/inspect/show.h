@@ -15,6 +15,8 @@ bool show_parse_address(const char *text, uint64_t *out);
 // "ADDR" (one page's worth is not meant: one byte), "FIRST-LAST" (last inclusive) or "START+SIZE" (bytes, K,
 // M or G, or 0x and hexadecimal).
 bool show_parse_range(const char *text, uint64_t *first, uint64_t *last);
+// A number of bytes: decimal with K, M or G, or hexadecimal with 0x. false: it is none.
+bool show_parse_size(const char *text, uint64_t *out);
 
 // Begins the outermost object with what every verb's output has: the verb, the dump.
 void show_json_begin(struct json_out *out, const struct verb_call *call, const struct inspection *inspection);
