@@ -166,7 +166,9 @@ enum dam_severity {
       "interrupts of guests were logged into memory: switched off (raw: base register)")                     \
     X(DAM_F_EXCLUSION, 180, DAM_WARN, "an exclusion range was open: closed (address: base, raw: limit)")     \
     X(DAM_F_PASIDS_BELOW, 181, DAM_INFO,                                                                     \
-      "requests with PASID are contained by the tables of those without (raw: device table entry)")
+      "requests with PASID are contained by the tables of those without (raw: device table entry)")          \
+    X(DAM_F_LEAF_RIGHTS, 182, DAM_INFO,                                                                      \
+      "QEMU's unit, which forgets what entries above a leaf take away: frozen leaf by leaf (address)")
 
 enum dam_finding_code {
 #define DAM_X(name, value, severity, text) name = value,

@@ -152,6 +152,22 @@ static void other_policies(void **state)
     }
 }
 
+// QEMU's unit goes by the leaves alone: there the copy has no W in them, and all else stays as it was.
+static void frozen_leaves(void **state)
+{
+    (void)state;
+    begin(1);
+    fake_config_function(m.fake, 0, M_AMD_ID(0))->config[0x2C / 4] = 0x11001AF4;
+    assert_int_equal(take(), DAM_STOP_NONE);
+    assert_int_equal(machine_findings(&m, DAM_F_LEAF_RIGHTS), 1);
+    const uint64_t *nic = fake_amdvi_entry(m.amd, 0, NIC);
+    assert_int_equal(nic[0] & OLD_AMD_RW, OLD_AMD_RW);
+    assert_true(machine_keeps_out(nic[0] & 0xFFFFFFFFF000));
+    reaches(NIC, IOVA, false, PA);
+    refused(NIC, IOVA, true);
+    end();
+}
+
 // What Linux wants to find: size code, rings of 512 entries, the log on, no interrupts.
 static void what_the_unit_is_like(void **state)
 {
@@ -466,19 +482,13 @@ static void interrupts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frozen),
-        cmocka_unit_test(other_policies),
-        cmocka_unit_test(what_the_unit_is_like),
-        cmocka_unit_test(old_units),
-        cmocka_unit_test(pasids),
-        cmocka_unit_test(broken_entries),
-        cmocka_unit_test(broken_tables),
-        cmocka_unit_test(left_alone),
-        cmocka_unit_test(command_errors),
-        cmocka_unit_test(shared_table),
-        cmocka_unit_test(segments),
-        cmocka_unit_test(raised),
-        cmocka_unit_test(interrupts),
+        cmocka_unit_test(frozen),         cmocka_unit_test(frozen_leaves),
+        cmocka_unit_test(other_policies), cmocka_unit_test(what_the_unit_is_like),
+        cmocka_unit_test(old_units),      cmocka_unit_test(pasids),
+        cmocka_unit_test(broken_entries), cmocka_unit_test(broken_tables),
+        cmocka_unit_test(left_alone),     cmocka_unit_test(command_errors),
+        cmocka_unit_test(shared_table),   cmocka_unit_test(segments),
+        cmocka_unit_test(raised),         cmocka_unit_test(interrupts),
     };
     return cmocka_run_group_tests_name("amdvi takeover", tests, NULL, NULL);
 }

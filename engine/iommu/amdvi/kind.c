@@ -88,6 +88,7 @@ void amdvi_kind(struct iommu_kind *out)
         .params = params,
         .format = format,
         .has_rights = has_rights,
+        .leaf_rights_count = amdvi_leaf_rights_count,
         .read_tables = amdvi_read_tables,
         .make_tables = amdvi_make_tables,
         .is_among_others = amdvi_is_among_others,

@@ -101,6 +101,8 @@
 #define AMDVI_STATUS_GALOG_OVERFLOW 9, 9
 #define AMDVI_STATUS_GALOG_INT      10, 10
 
+#define AMDVI_PCI_CLASS             0x0806u
+#define AMDVI_SUBSYSTEM_QEMU        0x11001AF4u
 // ---- PCI capability, 0Fh ----------------------------------------------------------------------------------
 #define AMDVI_CAP_ID       0x0F
 #define AMDVI_CAP_TYPE     18, 16

@@ -119,6 +119,23 @@ static bool finds_device_tlbs(const struct amdvi_unit *unit, const struct amdvi_
     return dam_bits_get(unit->iommu.firmware_flags, AMDVI_IVHD_IOTLB);
 }
 
+// QEMU's unit remembers what the last entry of a walk says, and forgets what those above it took away. It is
+// told by the subsystem id of all of QEMU's devices.
+static bool goes_by_leaves(const struct amdvi_unit *unit, const struct amdvi_ivhd *ivhd)
+{
+    const struct pci_cfg *pci = unit->iommu.pci;
+    const uint16_t segment = unit->iommu.segment;
+    uint32_t class, subsystem;
+    return ivhd->type && pci && !pci_cfg_read(pci, segment, ivhd->device, 8, 4, &class) &&
+           class >> 16 == AMDVI_PCI_CLASS && !pci_cfg_read(pci, segment, ivhd->device, 0x2C, 4, &subsystem) &&
+           subsystem == AMDVI_SUBSYSTEM_QEMU;
+}
+
+bool amdvi_leaf_rights_count(const struct iommu_unit *iommu)
+{
+    return amdvi_of_const(iommu)->by_leaves;
+}
+
 // Why a unit that translates is left alone; DAM_F_NONE: it is not.
 static uint16_t obstacle(const struct amdvi_unit *unit, uint64_t control)
 {
@@ -155,8 +172,11 @@ dam_err amdvi_probe(struct iommu_unit *iommu, enum iommu_state *state)
     unit->features.no_host = ivhd.no_host;
     unit->device_flags = ivhd.flags;
     unit->device_tlbs = finds_device_tlbs(unit, &ivhd);
+    unit->by_leaves = goes_by_leaves(unit, &ivhd);
     unit->old_control = r->control;
     amdvi_report_state(unit);
+    if (unit->by_leaves)
+        iommu_report(iommu, DAM_F_LEAF_RIGHTS, iommu->base.v, AMDVI_SUBSYSTEM_QEMU);
     if (!dam_bits_get(r->control, AMDVI_CONTROL_ENABLE)) {
         *state = IOMMU_OFF;
         return DAM_OK;

@@ -32,6 +32,7 @@ struct amdvi_unit {
     struct amdvi_features features;
     uint8_t device_flags; // settings of its IVHD
     bool device_tlbs;
+    bool by_leaves; // what entries above a leaf take away may be forgotten
     struct amdvi_device_table old_table;
     // ---- of the leader, for all that share its tables
     struct amdvi_segment segment[AMDVI_MAX_SEGMENTS];
@@ -108,6 +109,7 @@ uint16_t amdvi_table_register(unsigned segment);
 struct amdvi_features amdvi_features_of(uint64_t efr, uint64_t efr2, uint8_t haw);
 
 dam_err amdvi_probe(struct iommu_unit *unit, enum iommu_state *state);
+bool amdvi_leaf_rights_count(const struct iommu_unit *unit);
 dam_err amdvi_read_registers(const struct iommu_unit *unit, union dam_unit_registers *out);
 
 // ---- commands (commands.c) --------------------------------------------------------------------------------
