@@ -26,10 +26,10 @@ enum dam_severity {
     X(DAM_F_UNIT_OFF, 11, DAM_WARN, "unit with translation off, left alone (raw: GSTS or control)")          \
     X(DAM_F_UNIT_MODE, 12, DAM_WARN, "unit in a table mode that is not supported, left alone (raw: RTADDR)") \
     X(DAM_F_UNIT_DUPLICATE, 13, DAM_WARN, "the firmware names the same registers twice (address)")           \
-    X(DAM_F_UNIT_FAULTS, 14, DAM_INFO, "the old kernel left fault status bits (raw: FSTS)")                  \
+    X(DAM_F_UNIT_FAULTS, 14, DAM_INFO, "the old kernel left fault status bits (raw: FSTS or status)")        \
     X(DAM_F_UNIT_PMR, 15, DAM_INFO, "protected memory regions are enabled (raw: PMEN)")                      \
     X(DAM_F_UNIT_QUEUE_ERROR, 16, DAM_WARN,                                                                  \
-      "the old invalidation queue had stopped (raw: FSTS; index: IQEI)")                                     \
+      "the old invalidation queue or command buffer had stopped (raw: FSTS or status; index: IQEI)")         \
     X(DAM_F_UNIT_ROOT, 17, DAM_ERROR, "root table outside known memory: all quarantined (raw: RTADDR)")      \
     X(DAM_F_ROOT_RESERVED, 20, DAM_WARN, "root entry with reserved bits set (address, raw)")                 \
     X(DAM_F_ROOT_POINTER, 21, DAM_ERROR, "root entry that leads outside known memory: bus dropped")          \
@@ -69,9 +69,11 @@ enum dam_severity {
     X(DAM_F_PASID_DIRECTORY, 71, DAM_ERROR,                                                                  \
       "PASID directory (AMD: GCR3 table) outside known memory: quarantined")                                 \
     X(DAM_F_PASID_DIR_RESERVED, 72, DAM_ERROR,                                                               \
-      "PASID-directory entry with reserved bits set: its PASIDs quarantined (iova: the first)")              \
+      "PASID-directory (AMD: upper GCR3) entry with reserved bits set: its PASIDs quarantined (iova: the "   \
+      "first)")                                                                                              \
     X(DAM_F_PASID_DIR_POINTER, 73, DAM_ERROR,                                                                \
-      "PASID-directory entry that leads outside known memory: its PASIDs quarantined (iova: the first)")     \
+      "PASID-directory (AMD: upper GCR3) entry that leads outside known memory: its PASIDs quarantined "     \
+      "(iova: the first)")                                                                                   \
     X(DAM_F_PASID_RESERVED, 74, DAM_ERROR, "PASID entry with reserved bits set: quarantined (iova: PASID)")  \
     X(DAM_F_PASID_TYPE, 75, DAM_ERROR, "PASID entry of an unsupported type: quarantined (iova: PASID)")      \
     X(DAM_F_PASID_WIDTH, 76, DAM_ERROR,                                                                      \
@@ -81,25 +83,26 @@ enum dam_severity {
     X(DAM_F_PASID_SHARE, 78, DAM_ERROR, "PASID tables beyond a function's share of the pool: quarantined")   \
     X(DAM_F_PAGE_REQUESTS, 79, DAM_INFO, "requester was allowed page requests; they are refused now")        \
     X(DAM_F_TABLES_CHANGED, 80, DAM_WARN,                                                                    \
-      "root, context or PASID table changed since it was read (address)")                                    \
+      "root, context, PASID or device table changed since it was read (address)")                            \
     X(DAM_F_ROOT_MODE, 81, DAM_ERROR,                                                                        \
       "root pointer of a table mode that the unit does not have: all quarantined (raw: RTADDR)")             \
     X(DAM_F_UNIT_ABORTS, 82, DAM_INFO, "unit refuses all DMA (abort-DMA mode), left alone (raw: RTADDR)")    \
     X(DAM_F_ROOT_UNKNOWN, 83, DAM_ERROR,                                                                     \
       "root table outside known memory, of a unit with two table modes: left alone (raw: RTADDR)")           \
     /* 90-109: queues, faults, interrupt remapping */                                                        \
-    X(DAM_F_QUEUE_ADDRESS, 90, DAM_WARN, "old invalidation queue outside known memory (raw: IQA)")           \
+    X(DAM_F_QUEUE_ADDRESS, 90, DAM_WARN,                                                                     \
+      "old invalidation queue or command buffer outside known memory (raw: base register)")                  \
     X(DAM_F_QUEUE_POINTER, 91, DAM_WARN,                                                                     \
-      "head or tail of the old invalidation queue is wrong (address: IQH, raw: IQT)")                        \
+      "head or tail of the old invalidation queue or command buffer is wrong (address: head, raw: tail)")    \
     X(DAM_F_QUEUE_DROPPED, 92, DAM_WARN,                                                                     \
-      "requests left in the old invalidation queue were dropped (address: IQH, raw: IQT)")                   \
+      "requests left in the old invalidation queue were dropped (address: head, raw: tail)")                 \
     X(DAM_F_QUEUE_STUCK, 93, DAM_ERROR,                                                                      \
       "no invalidation interface could be had: unit left alone (address: register, raw)")                    \
     X(DAM_F_FAULT, 94, DAM_INFO,                                                                             \
-      "fault that the old kernel left (address: record; index: reason; raw: its high half)")                 \
+      "fault or event that the old kernel left (address: record; index: reason; raw: what tells it)")        \
     X(DAM_F_FAULT_LOG, 95, DAM_WARN, "faults were logged into memory: switched off (raw: AFLOG)")            \
     X(DAM_F_PAGE_QUEUE, 96, DAM_WARN,                                                                        \
-      "page requests were written into memory: led into the pool (raw: PQA)")                                \
+      "page requests were written into memory: not any more (raw: PQA or PPR log base)")                     \
     X(DAM_F_IRT_POINTER, 97, DAM_ERROR,                                                                      \
       "interrupt remapping table outside known memory: silenced (raw: what leads to it)")                    \
     X(DAM_F_IRT_KEPT, 98, DAM_WARN,                                                                          \
@@ -133,7 +136,8 @@ enum dam_severity {
     X(DAM_F_ATS_CONFIG, 130, DAM_WARN,                                                                       \
       "ATS cannot be switched off in the device: no way to its registers (raw: error)")                      \
     X(DAM_F_ATS_STAYS_ON, 131, DAM_WARN, "ATS or page requests stay on (address: register, raw)")            \
-    X(DAM_F_ATS_SILENT, 132, DAM_WARN, "device does not confirm that it forgot translations (raw: FSTS)")    \
+    X(DAM_F_ATS_SILENT, 132, DAM_WARN,                                                                       \
+      "device does not confirm that it forgot translations (raw: FSTS or status)")                           \
     X(DAM_F_ATS_UNASKED, 133, DAM_WARN, "ATS was on in a device that was not allowed translated requests")   \
     X(DAM_F_PCI_CAPABILITIES, 134, DAM_WARN, "list of PCI capabilities that does not end or leads outside")  \
     X(DAM_F_ATS_TIME, 135, DAM_WARN, "no time left to switch ATS off (raw: requesters not looked at)")       \

@@ -8,9 +8,8 @@
 
 // 48882, "Device table base address register": 512 pages at most, 65536 entries of 32 bytes.
 #define MAX_TABLE (512ull * DAM_PAGE_SIZE)
-// Linux, drivers/iommu/amd/amd_iommu_types.h: CMD_BUFFER_SIZE, EVT_BUFFER_SIZE.
-#define BUFFERS (2ull * 8192)
-#define SLACK   0x10000ull // for what a unit may keep beside them
+// Linux, drivers/iommu/amd/amd_iommu_types.h: CMD_BUFFER_SIZE, EVT_BUFFER_SIZE; and a page of ours.
+#define BUFFERS (2ull * 8192 + DAM_PAGE_SIZE)
 
 uint64_t low_memory_wanted(const uint8_t *ivrs, uint32_t length)
 {
@@ -30,7 +29,7 @@ uint64_t low_memory_wanted(const uint8_t *ivrs, uint32_t length)
     }
     if (!units)
         segments = units = 1;
-    uint64_t bytes = segments * 2 * MAX_TABLE + units * BUFFERS + SLACK;
+    uint64_t bytes = segments * MAX_TABLE + units * BUFFERS;
     return bytes < LOW_MEMORY_MAX ? bytes : LOW_MEMORY_MAX;
 }
 

@@ -15,8 +15,8 @@
 #define LOW_MEMORY_MAX (16ull << 20)
 
 // Bytes that a machine with this IVRS table (a copy; length bytes) may need, whole pages, at most
-// LOW_MEMORY_MAX: for each PCI segment two device tables of the largest size, for each IVHD a command buffer
-// and an event log as Linux has them. A table that cannot be read counts as one unit.
+// LOW_MEMORY_MAX: for each PCI segment a device table of the largest size, for each IVHD a command buffer
+// and an event log as Linux has them, and a page. A table that cannot be read counts as one unit.
 uint64_t low_memory_wanted(const uint8_t *ivrs, uint32_t length);
 
 // Looks for up to `wanted` bytes in whole pages at the end of an entry of RAM below 4 GiB and above 1 MiB: an

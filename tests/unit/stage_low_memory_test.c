@@ -12,7 +12,8 @@
 
 #define MIB      (1ull << 20)
 #define GIB      (1ull << 30)
-#define ONE_UNIT (4 * MIB + 0x4000 + 0x10000)
+#define EACH     0x5000ull // of a unit
+#define ONE_UNIT (2 * MIB + EACH)
 
 // ---- how much -------------------------------------------------------------------------------------------
 struct table {
@@ -51,12 +52,12 @@ static void wanted_by_units_and_segments(void **state)
     assert_int_equal(low_memory_wanted(t->bytes, t->length), ONE_UNIT);
     add_block(t, 0x11, 0); // most likely the same one; it costs little
     add_block(t, 0x40, 0);
-    assert_int_equal(low_memory_wanted(t->bytes, t->length), ONE_UNIT + 2 * 0x4000);
+    assert_int_equal(low_memory_wanted(t->bytes, t->length), ONE_UNIT + 2 * EACH);
     add_block(t, 0x20, 0); // memory, no unit
     add_block(t, 0x77, 9); // unknown
-    assert_int_equal(low_memory_wanted(t->bytes, t->length), ONE_UNIT + 2 * 0x4000);
+    assert_int_equal(low_memory_wanted(t->bytes, t->length), ONE_UNIT + 2 * EACH);
     add_block(t, 0x11, 64); // another segment
-    assert_int_equal(low_memory_wanted(t->bytes, t->length), ONE_UNIT + 4 * MIB + 3 * 0x4000);
+    assert_int_equal(low_memory_wanted(t->bytes, t->length), ONE_UNIT + 2 * MIB + 3 * EACH);
     for (unsigned i = 0; i < 2000; i++)
         add_block(t, 0x11, (uint16_t)i);
     assert_int_equal(low_memory_wanted(t->bytes, t->length), LOW_MEMORY_MAX);

@@ -451,6 +451,9 @@ static void subjects(void **state)
     assert_false(note_finding_has_requester(DAM_F_TABLES_CHANGED));
     assert_true(note_finding_has_requester(DAM_F_WINDOW_NESTED));
     assert_true(note_finding_has_requester(DAM_F_ATS_SILENT));
+    for (uint16_t code = DAM_F_DTE_RESERVED; code <= DAM_F_DTE_POINTER; code++)
+        assert_true(note_finding_has_requester(code));
+    assert_false(note_finding_has_requester(DAM_F_DEVTAB_POINTER));
     assert_false(note_finding_has_requester(DAM_F_WINDOW_WIDTH));
     assert_false(note_finding_has_requester(DAM_F_ATS_TIME));
     assert_true(note_finding_has_bus(DAM_F_ROOT_POINTER));
