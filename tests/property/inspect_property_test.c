@@ -12,20 +12,17 @@
 
 #include <cmocka.h>
 
-#include "inspect/model.h"
+#include "lib/inspected.h"
 #include "lib/old_dump.h"
 #include "lib/world.h"
 #include "unit/tool_fixture.h"
-
-#define MAX_RANGES 20000u
 
 static struct world world;
 static struct world *const w = &world;
 static struct old_dump dump;
 static struct fx_note note;
-static struct inspection in;
-static struct inspect_range ranges[MAX_RANGES];
-static size_t range_count;
+static struct inspected seen;
+static struct inspection *const in = &seen.in;
 static const char *what;
 static uint64_t seed;
 
@@ -104,10 +101,10 @@ static void open_dump(void)
     struct tool_error error;
     struct memory *memory = old_dump_open(&dump);
     assert_non_null(memory);
-    if (inspect_open_memory(memory, &options, &in, &error))
+    if (inspect_open_memory(memory, &options, in, &error))
         fail_at("%s", error.text);
-    assert_int_equal(in.unit_count, 1);
-    assert_int_equal(in.units[0].host_address_width, M_HAW);
+    assert_int_equal(in->unit_count, 1);
+    assert_int_equal(in->units[0].host_address_width, M_HAW);
 }
 
 static void build(uint64_t number)
@@ -141,73 +138,14 @@ static const struct inspect_requester *find(unsigned i)
     snprintf(text, sizeof text, "%02x:%02X.%x", a->rid >> 8, a->rid >> 3 & 31, a->rid & 7);
     if (a->pasid != NAIVE_NO_PASID)
         snprintf(text + strlen(text), 20, "@%x", a->pasid);
-    int n = inspect_find(&in, text, a->pasid == NAIVE_NO_PASID ? keep_plain : keep_requester, &found);
+    int n = inspect_find(in, text, a->pasid == NAIVE_NO_PASID ? keep_plain : keep_requester, &found);
     if (n < 0)
         fail_at("%s is not found", text);
     return found;
 }
 
-static dam_err keep_range(void *ctx, const struct inspect_range *r)
-{
-    (void)ctx;
-    assert_true(range_count < MAX_RANGES);
-    assert_true(r->size > 0);
-    if (range_count) { // in order, apart, and put together where they go on
-        const struct inspect_range *last = &ranges[range_count - 1];
-        if (last->iova + last->size > r->iova)
-            fail_at("ranges at %llx and %llx", (unsigned long long)last->iova, (unsigned long long)r->iova);
-        bool goes_on = last->iova + last->size == r->iova && last->kind == r->kind && last->r == r->r &&
-                       last->w == r->w && (r->kind != INSPECT_MAPPED || last->addr + last->size == r->addr);
-        if (goes_on)
-            fail_at("range at %llx goes on", (unsigned long long)r->iova);
-    }
-    ranges[range_count++] = *r;
-    return DAM_OK;
-}
-
-static void walk(const struct inspect_tree *tree, const struct dam_ranges *watch)
-{
-    const struct inspect_visitor visitor = {.range = keep_range, .watch = watch};
-    range_count = 0;
-    assert_int_equal(inspect_walk(&in, tree, &visitor), DAM_OK);
-}
-
-static const struct inspect_range *range_at(uint64_t iova)
-{
-    for (size_t i = 0; i < range_count; i++)
-        if (iova >= ranges[i].iova && iova - ranges[i].iova < ranges[i].size)
-            return &ranges[i];
-    return NULL;
-}
-
 // ---- comparing
 // ------------------------------------------------------------------------------------------------
-struct said {
-    enum inspect_way_end end;
-    uint64_t pa;
-};
-
-static struct said way_of(const struct inspect_tree *tree, uint64_t iova, bool write)
-{
-    struct inspect_way way;
-    assert_int_equal(inspect_follow(&in, tree, iova, &way), DAM_OK);
-    if (way.end == WAY_MAPPED && !(write ? way.w : way.r))
-        way.end = WAY_NOT_MAPPED;
-    return (struct said){way.end, way.addr};
-}
-
-// The same from the ranges; RAM alone is told of an identity tree.
-static struct said range_of(uint64_t iova, bool write)
-{
-    const struct inspect_range *r = range_at(iova);
-    if (!r || (r->kind == INSPECT_MAPPED && !(write ? r->w : r->r)))
-        return (struct said){WAY_NOT_MAPPED, 0};
-    enum inspect_way_end end = r->kind == INSPECT_MAPPED    ? WAY_MAPPED
-                               : r->kind == INSPECT_UNKNOWN ? WAY_UNKNOWN
-                                                            : WAY_BROKEN;
-    return (struct said){end, r->addr + (iova - r->iova)};
-}
-
 // The tables say that execution is not allowed, in a bit that the entry did not switch on: refused by the
 // hardware, and not looked at by the engine.
 static bool reserved_by_nxe(const struct naive_context *c, const struct naive_result *r)
@@ -250,22 +188,13 @@ static bool right(const struct naive_vtd *hw, const struct naive_context *c, uin
     return s->end == WAY_NOT_MAPPED || s->end == WAY_BEYOND;
 }
 
-static bool odd_findings(void)
-{
-    for (size_t i = 0; i < in.finding_count; i++)
-        if (in.findings[i].severity >= DAM_WARN && in.findings[i].code != DAM_F_PT_KEEP_OUT &&
-            in.findings[i].code != DAM_F_DID_SHARED)
-            return true;
-    return false;
-}
-
 // mutated: what is refused and told is right as well.
 static bool good_enough(const struct naive_vtd *hw, const struct naive_context *c, uint64_t iova,
                         const struct naive_result *r, const struct said *s, bool mutated)
 {
     if (right(hw, c, iova, r, s))
         return true;
-    return mutated && s->end != WAY_MAPPED && odd_findings();
+    return mutated && s->end != WAY_MAPPED && inspected_odd(&seen);
 }
 
 static void compare_probe(const struct naive_vtd *hw, const struct naive_context *c,
@@ -273,7 +202,7 @@ static void compare_probe(const struct naive_vtd *hw, const struct naive_context
 {
     uint64_t iova = w->probe[p];
     struct naive_result want = naive_vtd_walk(hw, c, iova, write, NULL, NULL);
-    struct said way = way_of(q->tree, iova, write), range = range_of(iova, write);
+    struct said way = inspected_way(&seen, q->tree, iova, write), range = inspected_range(&seen, iova, write);
     if (!good_enough(hw, c, iova, &want, &way, mutated))
         fail_at("requester %u, iova %llx, write %d: way ends %d at %llx, not %d %#x %llx", i,
                 (unsigned long long)iova, write, way.end, (unsigned long long)way.pa, want.ok, want.reason,
@@ -295,7 +224,7 @@ static void compare_requester(const struct naive_vtd *hw, unsigned i, bool mutat
                                       : true; // nothing is there
         // An entry that no longer counts because its function takes fewer PASIDs, or none, is told as it is.
         bool refused = c.reason == NAIVE_PASID_REFUSED;
-        if (!told && !refused && !(mutated && odd_findings()))
+        if (!told && !refused && !(mutated && inspected_odd(&seen)))
             fail_at("requester %u: reason %#x, finding %d, unknown %d", i, c.reason, q ? q->finding : -1,
                     q ? q->unknown : -1);
         return;
@@ -305,7 +234,7 @@ static void compare_requester(const struct naive_vtd *hw, unsigned i, bool mutat
     if (!q || !q->tree)
         fail_at("requester %u is not found", i);
     assert_int_equal(q->did, c.did);
-    walk(q->tree, NULL);
+    inspected_walk(&seen, q->tree, NULL);
     for (unsigned p = 0; p < w->probes; p++)
         for (unsigned write = 0; write < 2; write++)
             compare_probe(hw, &c, q, i, p, write, mutated);
@@ -314,63 +243,23 @@ static void compare_requester(const struct naive_vtd *hw, unsigned i, bool mutat
 static void compare(bool mutated)
 {
     struct naive_vtd hw = judge();
-    assert_int_equal(inspect_audit_all(&in), DAM_OK);
+    assert_int_equal(inspect_audit_all(in), DAM_OK);
     for (unsigned i = 0; i < WORLD_REQUESTERS; i++)
         compare_requester(&hw, i, mutated);
 }
 
 // ---- the properties
 // -------------------------------------------------------------------------------------------
-static void totals_are_those_of_the_ranges(void)
+static void answers_hold_together(void)
 {
-    for (size_t t = 0; t < in.tree_count; t++) {
-        const struct inspect_tree *tree = in.trees[t];
-        uint64_t r = 0, w_ = 0, unknown = 0;
-        walk(tree, NULL);
-        for (size_t i = 0; i < range_count; i++) {
-            r += ranges[i].r ? ranges[i].size : 0;
-            w_ += ranges[i].w ? ranges[i].size : 0;
-            unknown += ranges[i].kind == INSPECT_UNKNOWN ? ranges[i].size : 0;
-        }
-        if (tree->readable != r || tree->writable != w_ || tree->unknown_bytes != unknown)
-            fail_at("tree %zu: %llx %llx %llx", t, (unsigned long long)tree->readable,
-                    (unsigned long long)tree->writable, (unsigned long long)tree->unknown_bytes);
-    }
-}
-
-// Watching a piece of memory is the same as walking and looking for it.
-static void watching_is_filtering(void)
-{
-    static struct inspect_range all[MAX_RANGES];
-    struct dam_range storage[2];
-    struct dam_ranges watch;
-    dam_ranges_init(&watch, storage, 2);
     uint64_t start = M_OLD_START + world_below(M_OLD_END - M_OLD_START);
     uint64_t other = 0xC0000000 + world_below(0x10000000);
-    assert_int_equal(dam_ranges_add(&watch, start, start + 1 + world_below(0x80000)), DAM_OK);
-    assert_int_equal(dam_ranges_add(&watch, other, other + 1 + world_below(0x4000000)), DAM_OK);
-    for (size_t t = 0; t < in.tree_count; t++) {
-        size_t count = 0;
-        walk(in.trees[t], NULL);
-        for (size_t i = 0; i < range_count; i++) {
-            for (unsigned k = 0; ranges[i].kind == INSPECT_MAPPED && k < 2; k++) {
-                uint64_t from = ranges[i].addr > storage[k].start ? ranges[i].addr : storage[k].start;
-                uint64_t to = ranges[i].addr + ranges[i].size;
-                to = to < storage[k].end ? to : storage[k].end;
-                if (from >= to)
-                    continue;
-                all[count] = ranges[i];
-                all[count].iova += from - ranges[i].addr;
-                all[count].addr = from;
-                all[count++].size = to - from;
-            }
-            if (ranges[i].kind == INSPECT_UNKNOWN)
-                all[count++] = ranges[i];
-        }
-        walk(in.trees[t], &watch);
-        if (count != range_count || (count && memcmp(all, ranges, count * sizeof all[0]) != 0))
-            fail_at("tree %zu: %zu ranges watched, not %zu", t, range_count, count);
-    }
+    const struct dam_range watched[2] = {{start, start + 1 + world_below(0x80000)},
+                                         {other, other + 1 + world_below(0x4000000)}};
+    inspected_totals(&seen);
+    inspected_watching(&seen, watched);
+    if (seen.wrong[0])
+        fail_at("%s", seen.wrong);
 }
 
 static void says_what_the_hardware_does(void **state)
@@ -381,10 +270,9 @@ static void says_what_the_hardware_does(void **state)
         build(s);
         open_dump();
         compare(false);
-        assert_false(in.incomplete);
-        totals_are_those_of_the_ranges();
-        watching_is_filtering();
-        inspect_close(&in);
+        assert_false(in->incomplete);
+        answers_hold_together();
+        inspect_close(in);
         machine_teardown(&w->m);
     }
 }
@@ -404,9 +292,8 @@ static void what_is_not_held_is_unknown(void **state)
             dump.gone[i] |= dump.damaged[i];
         open_dump();
         compare(false);
-        totals_are_those_of_the_ranges();
-        watching_is_filtering();
-        inspect_close(&in);
+        answers_hold_together();
+        inspect_close(in);
         machine_teardown(&w->m);
     }
 }
@@ -442,7 +329,7 @@ static void what_is_changed_is_agreed_on_or_told(void **state)
             mutate();
         open_dump();
         compare(true);
-        inspect_close(&in);
+        inspect_close(in);
         machine_teardown(&w->m);
     }
 }

@@ -202,7 +202,9 @@ int inspect_find(const struct inspection *in, const char *text,
     for (size_t i = 0; i < in->requester_count; i++) {
         struct inspect_requester *r = &in->requesters[i];
         bool of_pasids = r->flags & DAM_REQ_PASID;
-        bool wanted = !one || (of_pasids ? pasid >= r->pasid && pasid - r->pasid < r->span : !pasids);
+        // Tables for requests without PASID are for those alone; what passes, and what is broken, is for all.
+        bool for_all = !pasids && (r->tree == NULL || (r->flags & DAM_REQ_OTHERS));
+        bool wanted = !one || (of_pasids ? pasid >= r->pasid && pasid - r->pasid < r->span : for_all);
         if (!is_of(r, segment, rid) || !wanted)
             continue;
         found++;

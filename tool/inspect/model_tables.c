@@ -67,11 +67,12 @@ static struct inspect_tree *tree_for(struct reader *r, const struct iommu_bindin
 {
     struct inspection *in = r->in;
     bool identity = b->stage == DAM_STAGE_PASSTHROUGH;
+    uint8_t levels = identity && b->levels == 0 ? PT_MAX_LEVELS : b->levels;
     enum dam_stage format = b->stage == DAM_STAGE_FIRST ? DAM_STAGE_FIRST : DAM_STAGE_SECOND;
     struct inspect_tree wanted = {
         .unit = r->unit,
         .stage = identity ? DAM_STAGE_PASSTHROUGH : format,
-        .params = r->unit->kind->params(r->unit, format, b->levels),
+        .params = r->unit->kind->params(r->unit, format, levels),
         .root = identity ? dam_pa_of(0) : b->root,
         .r = b->r,
         .w = b->w,
