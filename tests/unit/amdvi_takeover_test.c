@@ -188,7 +188,7 @@ static void what_the_unit_is_like(void **state)
     assert_true(machine_keeps_out(u->command_base & 0xFFFFFFFFF000));
     assert_true(machine_keeps_out(u->event_base & 0xFFFFFFFFF000));
     assert_int_equal(u->control,
-                     1 | FAKE_AMD_EVT_LOG | FAKE_AMD_CMD_BUF | FAKE_AMD_COHERENT | FAKE_AMD_GT | 3 << 5);
+                     1 | FAKE_AMD_EVT_LOG | FAKE_AMD_CMD_BUF | FAKE_AMD_COHERENT | FAKE_AMD_GT | 4 << 5);
     assert_int_equal(u->exclusion_base, 0);
     assert_int_equal(machine_findings(&m, DAM_F_EXCLUSION), 1);
     assert_int_equal(machine_findings(&m, DAM_F_GUEST_LOG), 1);
@@ -391,6 +391,39 @@ static void command_errors(void **state)
     }
 }
 
+static void spoil(struct fake_vtd *fake, unsigned unit, uint16_t offset, uint64_t value)
+{
+    (void)unit;
+    (void)value;
+    if (offset == 0 && u->table_writes == 2) // the planned table is in use
+        *old_amd_pte(&m.k[0], tree, 3, 0, IOVA + 0x1000) += M_CRASH_START - PA;
+    fake_vtd_settle(fake);
+}
+
+// Old page tables that change after they were looked at, while ours lead to them: an entry in use is changed.
+static void changed_tables(void **state)
+{
+    (void)state;
+    for (unsigned scratch = 0; scratch < 2; scratch++) {
+        begin(1);
+        m.config.broken = scratch ? DAM_POLICY_SCRATCH : DAM_POLICY_BLOCK;
+        assert_true(machine_start(&m));
+        m.fake->after_write = spoil;
+        assert_int_equal(machine_run(&m), DAM_STOP_NONE);
+        m.fake->after_write = NULL;
+        machine_report(&m);
+        assert_int_equal(machine_findings(&m, DAM_F_VERIFY_TREE), 2);
+        note_says(NIC, DAM_OLD_TRANSLATED, DAM_STAGE_SECOND, m.config.broken);
+        struct fake_amd_dma d = fake_amdvi_dma(m.amd, 0, NIC, NO_PASID, IOVA + 0x1000, false);
+        assert_int_equal(d.ok, scratch);
+        assert_true(!d.ok || d.pa == machine_summary(&m)->scratch_page);
+        refused(DISK, DATA, true);
+        reaches(DISK, DATA, false, DATA);
+        assert_int_equal(u->events_total, 0);
+        end();
+    }
+}
+
 // Two units on one table go on sharing one.
 static void shared_table(void **state)
 {
@@ -487,8 +520,9 @@ int main(void)
         cmocka_unit_test(old_units),      cmocka_unit_test(pasids),
         cmocka_unit_test(broken_entries), cmocka_unit_test(broken_tables),
         cmocka_unit_test(left_alone),     cmocka_unit_test(command_errors),
-        cmocka_unit_test(shared_table),   cmocka_unit_test(segments),
-        cmocka_unit_test(raised),         cmocka_unit_test(interrupts),
+        cmocka_unit_test(changed_tables), cmocka_unit_test(shared_table),
+        cmocka_unit_test(segments),       cmocka_unit_test(raised),
+        cmocka_unit_test(interrupts),
     };
     return cmocka_run_group_tests_name("amdvi takeover", tests, NULL, NULL);
 }

@@ -52,6 +52,9 @@ dam_err amdvi_take_commands(struct amdvi_unit *unit)
         (void)again;
         return err == DAM_E_IO ? err : DAM_E_STATE;
     }
+    // A head that cannot be right, as QEMU's is at the end of its buffer: nothing is left in it.
+    if (old->head >= 16ull << dam_bits_get(old->base, AMDVI_RING_LENGTH))
+        old->head = old->tail;
     unit->has_commands = true;
     unit->tail = 0;
     err = point_to(unit, &ours);

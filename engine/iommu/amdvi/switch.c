@@ -49,14 +49,15 @@ static dam_err point_to(struct amdvi_unit *unit, bool planned, bool *touched)
 }
 
 // ---- prepare ----------------------------------------------------------------------------------------------
-// A device that does not answer would hold up the commands for ever, or longer than anybody waits here.
+// A device that does not answer would hold up the commands for ever, or longer than anybody waits here. One
+// second is what Linux chooses.
 static dam_err limit_devices(struct amdvi_unit *unit)
 {
     const uint64_t field = dam_bits_mask(AMDVI_CONTROL_INV_TIMEOUT);
     const uint64_t limit = dam_bits_get(unit->old_control, AMDVI_CONTROL_INV_TIMEOUT);
-    if (!unit->device_tlbs || (limit >= 1 && limit <= 3))
+    if (!unit->device_tlbs || (limit >= 1 && limit <= 4))
         return DAM_OK;
-    const uint64_t wanted = dam_bits_put(3, AMDVI_CONTROL_INV_TIMEOUT); // 100 ms
+    const uint64_t wanted = dam_bits_put(4, AMDVI_CONTROL_INV_TIMEOUT);
     return amdvi_control(unit, wanted, field & ~wanted);
 }
 
