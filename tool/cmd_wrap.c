@@ -116,7 +116,8 @@ const struct tool_command command_wrap = {
     .summary = "Wrap a Linux kernel image, to be loaded with kexec -p in its place",
     .help = "  -o, --output OUT   the wrapped image; written whole or not at all\n"
             "  -p, --policy P     freeze (default), preserve, scratch or block\n"
-            "      --pool SIZE    memory for new IOMMU tables, 1M to 1024M (default 8M); K, M, G\n"
+            "      --pool SIZE    memory for new IOMMU tables, 1M to 1024M (default 8M); K, M, G;\n"
+            "                     on AMD 4M more for each PCI segment beyond the first\n"
             "  -h, --help         this text\n",
     .run = run,
 };
