@@ -25,6 +25,7 @@ class Kind:
     MOMENTS: tuple[bytes, ...] = ()  # events that moment() knows
     INHERITED = ""  # what Linux says about the tables that it found, as a pattern; group 1: what is kept
     REUSED = ""  # what it says that it goes on with in place; group 1: what that is
+    REMAPS = ""  # what Linux says when it remaps interrupts, as a pattern
     ROOT_FINDINGS: tuple[int, ...] = ()  # codes about the root pointer itself: zero is a value there, too
     NOTE_ROOT = ""  # what the note calls the root pointer
 

@@ -36,6 +36,7 @@ class Amd(Kind):
     MOMENTS = (b"amdvi_control_status",)
     INHERITED = r"AMD-Vi: (.*DEV table from previous kernel.*|.*[Rr]eused? .*device table.*)"
     REUSED = r"AMD-Vi: Re-?us(?:ed|ing) (.*) from (?:the )?previous kernel"  # Linux 6.18 and later
+    REMAPS = r"AMD-Vi: (?:Copied DEV table|Interrupt remapping enabled)"
     ROOT_FINDINGS = ()
     NOTE_ROOT = "device_table"
 

@@ -29,6 +29,7 @@ class Vtd(Kind):
     STREAM = "vtd_dmar_translate"
     MOMENTS = (b"vtd_reg_dmar_root", b"vtd_dmar_enable")
     INHERITED = r"DMAR: (.*translation tables from previous kernel.*)"
+    REMAPS = r"Enabled IRQ remapping"
     ROOT_FINDINGS = (17, 81)
     NOTE_ROOT = "rtaddr"
 

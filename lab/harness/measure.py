@@ -120,9 +120,9 @@ def _time_figures(record: Record) -> dict:
             "s_panic_to_dump": span(record.panic, record.end)}
 
 
-def _stray_interrupts(lines: list[str]) -> int | None:
+def _stray_interrupts(lines: list[str], kind: Kind) -> int | None:
     """Counts the complaints after remapping was set up: what the local APIC had taken before comes sooner."""
-    set_up = [n for n, text in enumerate(lines) if "Enabled IRQ remapping" in text]
+    set_up = [n for n, text in enumerate(lines) if re.search(kind.REMAPS, text)]
     return sum("No irq handler for vector" in text for text in lines[set_up[0]:]) if set_up else None
 
 
@@ -133,7 +133,7 @@ def _stage_figures(record: Record, kind: Kind) -> dict:
     later = [text for when, text in record.lines if record.panic and when >= record.panic]
     return {"stage_lines": lines, "hand_over": record.hand_over_text,
             "interrupt_table_copied": any("Copied IR table" in text for text in later),
-            "stray_interrupts": _stray_interrupts(later),
+            "stray_interrupts": _stray_interrupts(later, kind),
             "linux_says": copied[-1] if copied else "", "reused": ", ".join(reused)}
 
 

@@ -170,7 +170,8 @@ def _requester_problems(terms: Terms, source: int, old: Views, new: Views, page:
         return [f"{source:04x}: no context entry any more"]
     if not taken.faults_off:
         out.append(f"{source:04x}: fault processing is still on")
-    if taken.domain != entry.domain and entry.kind not in (PASS_THROUGH, BLOCKED) and not _stolen(old, entry):
+    translated = {taken.kind, entry.kind}.isdisjoint((PASS_THROUGH, BLOCKED))  # what has no tables needs no id
+    if translated and taken.domain != entry.domain and not _stolen(old, entry):
         out.append(f"{source:04x}: domain id {entry.domain} became {taken.domain}")
     if taken.kind == PASS_THROUGH:
         out.append(f"{source:04x}: passes through, so it reaches the crash region")
