@@ -148,13 +148,23 @@ static uint8_t levels_for(const struct dam_takeover *t, const struct unit *unit,
                        : unit->kind->levels(unit->iommu, stage, takeover_window_end(t));
 }
 
+// The tables of a requester that had none. Where one entry is for all PASIDs of a function, it leads to first
+// stages alone.
+static enum dam_stage stage_for(const struct unit *unit, const struct requester *r)
+{
+    if (r->old_tree)
+        return r->old_tree->stage;
+    bool pasid = unit->kind->by_function && (r->flags & DAM_REQ_PASID);
+    return pasid ? DAM_STAGE_FIRST : unit->kind->stage(unit->iommu);
+}
+
 dam_err takeover_tree_for(struct dam_takeover *t, struct unit *unit, struct requester *r)
 {
     // Without windows over it a blocked or scratched requester's old table does not matter.
     bool by_old = r->old_tree && (r->old_tree->windows || r->policy == DAM_POLICY_FREEZE ||
                                   r->policy == DAM_POLICY_PRESERVE);
     struct old_tree *old = by_old ? r->old_tree : NULL;
-    enum dam_stage stage = r->old_tree ? r->old_tree->stage : unit->kind->stage(unit->iommu);
+    enum dam_stage stage = stage_for(unit, r);
     uint8_t levels = levels_for(t, unit, r, stage);
     bool crash = r->flags & DAM_REQ_CRASH;
     bool by_entry = old && unit->kind->has_rights && unit->kind->has_rights(unit->iommu, &r->old);

@@ -193,6 +193,40 @@ static void hidden(void **state)
     end();
 }
 
+// A function of which all requests go by guest tables, and those without PASID by none: it gets the window
+// there; and one whose guest tables are broken gets scratch tables there.
+static void guests(void **state)
+{
+    (void)state;
+    struct dam_range storage = {M_CRASH_START, M_CRASH_START + 0x100000};
+    struct dam_ranges window = {.at = &storage, .count = 1, .capacity = 1};
+    for (unsigned levels = 4; levels < 6; levels++) {
+        begin(1);
+        u->efr |= 1ull << 48 | FAKE_AMD_EFR_GATS(1); // GIO, five levels
+        struct old_kernel *k = &m.k[0];
+        uint64_t first = old_kernel_page(k);
+        old_kernel_map_first(k, first, levels, 0, IOVA, PA, 0x67);
+        old_amd_pass(k, DISK, 9, OLD_R | OLD_W);
+        old_amd_guest(k, DISK, 1, true, levels);
+        *old_amd_gcr3(k, DISK, 7) = first | 1;
+        *old_amd_gcr3(k, DISK, 8) = 0x90000001;
+        m.config.hide = true;
+        m.config.broken = DAM_POLICY_SCRATCH;
+        m.config.crash_window = &window;
+        assert_int_equal(take(), DAM_STOP_NONE);
+        assert_true(passes(0, DISK, M_CRASH_START + 0x1000, true));
+        assert_false(passes(0, DISK, DATA, false));
+        assert_int_equal(machine_pasid(&m, 0, DISK, 0)->new_stage, DAM_STAGE_FIRST);
+        assert_true(fake_amdvi_dma(m.amd, 0, DISK, 7, IOVA, false).ok);
+        assert_false(fake_amdvi_dma(m.amd, 0, DISK, 7, IOVA, true).ok);
+        assert_false(fake_amdvi_dma(m.amd, 0, DISK, 7, M_CRASH_START, false).ok);
+        struct fake_amd_dma d = fake_amdvi_dma(m.amd, 0, DISK, 8, IOVA + 0x123008, true);
+        assert_true(d.ok);
+        assert_int_equal(d.pa, machine_summary(&m)->scratch_page + 8);
+        end();
+    }
+}
+
 // A word on the command line gives one of those that passed untranslated an entry of its own.
 static void named_ones(void **state)
 {
@@ -256,6 +290,7 @@ int main(void)
         cmocka_unit_test(units_with_tables_of_their_own),
         cmocka_unit_test(one_of_two),
         cmocka_unit_test(hidden),
+        cmocka_unit_test(guests),
         cmocka_unit_test(named_ones),
         cmocka_unit_test(low_memory),
     };
