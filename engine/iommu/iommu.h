@@ -193,6 +193,7 @@ struct iommu_target {
     uint16_t did;
     dam_pa root;
     bool r, w;       // what the entry lets through; both, where has_rights() does not hold
+    bool writes;     // whether anything may be written through root
     uint64_t *entry; // in planned tables
 };
 

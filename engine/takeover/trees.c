@@ -222,6 +222,13 @@ enum dam_stage takeover_new_stage(const struct requester *r)
     return kept && r->old.stage == DAM_STAGE_NESTED ? DAM_STAGE_NESTED : r->new_tree->stage;
 }
 
+// Whether a tree lets anything be written.
+static bool writes(const struct new_tree *n)
+{
+    bool kept = n->policy == DAM_POLICY_PRESERVE || n->policy == DAM_POLICY_SCRATCH;
+    return kept || n->crash || (n->old && n->old->windows);
+}
+
 struct iommu_target takeover_target(const struct dam_takeover *t, const struct requester *r)
 {
     const struct new_tree *n = r->new_tree;
@@ -238,6 +245,7 @@ struct iommu_target takeover_target(const struct dam_takeover *t, const struct r
         .root = n->root,
         .r = n->r,
         .w = n->w,
+        .writes = writes(n),
         .entry = r->entry,
     };
 }

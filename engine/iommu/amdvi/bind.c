@@ -94,8 +94,10 @@ void amdvi_lead_pasids(struct amdvi_unit *unit, uint16_t rid, const struct amdvi
 {
     struct amdvi_dte *planned = amdvi_planned(unit, rid);
     const struct amdvi_dte fields = amdvi_gcr3_fields(ours);
-    struct amdvi_dte dte = with_rights(planned, old->w, dam_bits_get(old->w[0], AMDVI_DTE_IR),
-                                       dam_bits_get(old->w[0], AMDVI_DTE_IW));
+    // IW comes with the first PASID that may write.
+    struct amdvi_dte dte = with_rights(planned, old->w, dam_bits_get(old->w[0], AMDVI_DTE_IR), false);
+    if (posts_management(dte.w[1]))
+        dte.w[0] |= dam_bits_mask(AMDVI_DTE_IW);
     for (unsigned i = 0; i < AMDVI_DTE_WORDS; i++)
         planned->w[i] = dte.w[i] | fields.w[i];
 }
@@ -152,11 +154,18 @@ static enum amdvi_class class_of_target(const struct amdvi_unit *unit, const str
     return t->entry == unit->open.w ? AMDVI_OPEN : AMDVI_REST;
 }
 
-static void set_domain(struct amdvi_unit *unit, const struct iommu_target *t)
+// What the function's entry says for a PASID. Linux before 6.18 takes such an entry over without its guest
+// tables: what is left is one that passes untranslated, with IR and IW. So IW is there only where something
+// may be written.
+static void complete_function(struct amdvi_unit *unit, const struct iommu_target *t)
 {
     struct amdvi_dte *planned = amdvi_planned(unit, t->rid);
-    if (planned)
-        planned->w[1] = dam_bits_set(planned->w[1], t->did, AMDVI_DTE_DOMAIN);
+    if (!planned)
+        return;
+    planned->w[1] = dam_bits_set(planned->w[1], t->did, AMDVI_DTE_DOMAIN);
+    // One that the old kernel had none for is as free as one whose old entry was broken.
+    if (t->writes && (!t->usable || !t->old->present || t->old->w))
+        planned->w[0] |= dam_bits_mask(AMDVI_DTE_IW);
 }
 
 void amdvi_bind(struct iommu_unit *iommu, const struct iommu_target *t)
@@ -165,7 +174,7 @@ void amdvi_bind(struct iommu_unit *iommu, const struct iommu_target *t)
     if (t->flags & DAM_REQ_PASID) {
         *t->entry = encode_pasid(unit, t);
         if (*t->entry)
-            set_domain(unit, t);
+            complete_function(unit, t);
         return;
     }
     struct amdvi_dte *entry = (struct amdvi_dte *)t->entry;
