@@ -316,7 +316,13 @@ static void pasids_of_a_function(void **state)
     assert_int_equal(w.count, 2);
     assert_int_equal(w.found[1].kind, IOMMU_HIT_BROKEN);
     assert_int_equal(w.found[1].finding, DAM_F_PASID_DIRECTORY);
-    assert_int_equal(w.found[1].flags, 0);
+    assert_int_equal(w.found[1].flags, DAM_REQ_PASID); // requests without PASID pass still
+    assert_int_equal(w.found[1].span, 1 << 16);
+    dte(3)[0] |= GIOV;
+    assert_int_equal(look(), DAM_OK);
+    assert_int_equal(w.count, 1);
+    assert_int_equal(w.found[0].finding, DAM_F_PASID_DIRECTORY);
+    assert_int_equal(w.found[0].flags, 0);
 }
 
 static void tables_that_do_not_end(void **state)

@@ -132,11 +132,17 @@ static dam_err read_pasids(struct looking *k, const struct iommu_hit *way, const
     g.pasids = amdvi_pasids(l->features, &g.gcr3);
     struct iommu_hit hit = *way;
     add_step(&hit, way->address, dte->w, AMDVI_DTE_WORDS);
+    // What is wrong with all of it is told of the function; but where requests without PASID do not go by it,
+    // of the PASIDs.
+    struct iommu_hit all = hit;
+    all.span = 1;
+    if (!g.gcr3.rid)
+        name_pasids(&g, &all, 0, g.pasids);
     if (!known(l, g.gcr3.root))
-        return tell_broken(k, &hit, DAM_F_PASID_DIRECTORY, hit.address, dte->w[0], 1);
+        return tell_broken(k, &all, DAM_F_PASID_DIRECTORY, hit.address, dte->w[0], all.span);
     dam_err err = read_gcr3(&g, &hit, g.gcr3.root, g.gcr3.levels - 1u, 0);
     if (err == DAM_E_BUDGET)
-        return tell_broken(k, &hit, DAM_F_PASID_SHARE, hit.address, dte->w[0], 1);
+        return tell_broken(k, &all, DAM_F_PASID_SHARE, hit.address, dte->w[0], all.span);
     return err;
 }
 
