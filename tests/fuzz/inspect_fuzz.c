@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Any bytes as the root, context, PASID and page tables of a dead kernel, in a dump that lacks some pages:
-// open, audit, walk and follow them. Nothing may crash or run away, and the ways of asking must agree.
+// Any bytes as the tables of a dead kernel, of VT-d or of AMD-Vi, in a dump that lacks some pages: open,
+// audit, walk and follow them. Nothing may crash or run away, and the ways of asking must agree.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,12 +63,12 @@ static void follow(const struct inspect_tree *tree, uint64_t iova, const struct 
 static dam_err check(void *ctx, const struct inspect_range *r)
 {
     struct checks *c = ctx;
-    must(r->size > 0 && (!c->any || r->iova >= c->end));
+    must(r->size > 0 && (!c->any || (c->end != 0 && r->iova >= c->end)));
     c->any = true;
     c->end = r->iova + r->size;
-    c->readable += r->r ? r->size : 0;
-    c->writable += r->w ? r->size : 0;
-    c->unknown += r->kind == INSPECT_UNKNOWN ? r->size : 0;
+    inspect_sum(&c->readable, r->r ? r->size : 0);
+    inspect_sum(&c->writable, r->w ? r->size : 0);
+    inspect_sum(&c->unknown, r->kind == INSPECT_UNKNOWN ? r->size : 0);
     if (c->follows++ < 64) {
         follow(c->tree, r->iova, r);
         follow(c->tree, r->iova + r->size - 1, r);
@@ -122,8 +122,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < PAGES; i++)
         dump.gone[i] = i > 0 && (data[2 + i / 8] >> i % 8 & 1) && (data[0] & 4);
     fill(data + 6, size - 6);
-    const struct inspect_given roots[] = {
-        {&inspect_vtd, data[0] & 1 ? "0x100000,scalable" : "0x100000,legacy"}, {&inspect_vtd, "0x101000"}};
+    // AMD's device table has its size from the data, too, and may reach beyond memory.
+    bool amd = data[0] & 8;
+    char table[40];
+    snprintf(table, sizeof table, "0x100000,%uK", 4u * (1 + (data[0] >> 4) * 3u));
+    const struct inspect_given vtd[] = {{&inspect_vtd, data[0] & 1 ? "0x100000,scalable" : "0x100000,legacy"},
+                                        {&inspect_vtd, "0x101000"}};
+    const struct inspect_given amdvi[] = {{&inspect_amdvi, data[0] & 1 ? table : "0x100000"},
+                                          {&inspect_amdvi, "0x101000,4K"}};
+    const struct inspect_given *roots = amd ? amdvi : vtd;
     const struct inspect_options options = {
         .path = "fuzz", .given = roots, .given_count = data[0] & 2 ? 2 : 1, .ignore_kernel = true};
     struct tool_error error;

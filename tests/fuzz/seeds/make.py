@@ -38,10 +38,13 @@ def records(*each):
     return b"".join(struct.pack(">qq", offset, len(data)) + data for offset, data in each)
 
 
-def tables(scalable=False, gone=(), *each):
+AMD = 9  # what tables() begins with: a device table of one page
+
+
+def tables(kind=0, gone=(), *each):
     """Entries of old tables, as inspect_fuzz reads them: (page, index, raw) or (page, index, raw, flags). Raw leads to
     a page of its memory by the page's number."""
-    out = struct.pack("<BBI", scalable | (4 if gone else 0), 0, sum(1 << page for page in gone))
+    out = struct.pack("<BBI", kind | (4 if gone else 0), 0, sum(1 << page for page in gone))
     for page, index, raw, *flags in each:
         out += struct.pack("<BBHQ", page, flags[0] if flags else 1, index, raw)
     return out
@@ -60,11 +63,20 @@ def old_tables():
                 (6, 0, to(7, 3)), (7, 0, to(8, 3)), (8, 5, to(12, 3)), (4, 8, 0x41, 0), (4, 9, 9, 0), (4, 10, to(13, 0)),
                 (13, 511, to(14, 7)), (14, 511, to(15, 7)), (15, 511, to(16, 7)), (16, 511, to(17, 0x67))]
     circle = [*legacy[:3], (3, 0, to(3, 3), 3)]
+    rights = 3 << 61
+    host = [(0, 64, to(2, 3 | 6 << 9) | rights), (0, 65, 5, 0), (0, 68, 3 | rights, 0), (0, 72, 3, 0), (2, 0, to(3, 1 | 3 << 9) | rights),
+            (2, 1, to(3, 1 | 5 << 9) | rights), (3, 0, to(4, 1 | 2 << 9) | rights), (4, 1, 0x200001 | rights, 0),
+            (4, 0, to(5, 1 | 1 << 9) | rights), (5, 1, to(9, 1) | 1 << 61), (5, 8, 0x27001 | 7 << 9 | rights, 0x12)]
+    guest = [(0, 64, 3 | 3 << 54 | rights, 0), (0, 65, 7 | 0x20 << 16, 0), (0, 64, to(2, 3 | 3 << 9) | 3 << 54 | rights)]
     return {
         "inspect/legacy": tables(0, (), *legacy), "inspect/legacy-holes": tables(0, (6,), *legacy),
         "inspect/circle": tables(0, (), *circle),
         "inspect/passthrough": tables(0, (), legacy[0], (2, 32, 9, 0), (2, 33, 0x0102, 0)),
         "inspect/scalable": tables(1, (), *scalable), "inspect/scalable-holes": tables(1, (7, 15), *scalable),
+        "inspect/amd-host": tables(AMD, (), *host), "inspect/amd-host-holes": tables(AMD, (2, 5), *host),
+        "inspect/amd-guest": tables(AMD, (), *guest[:2]), "inspect/amd-nested": tables(AMD, (), *host, *guest[1:]),
+        "inspect/amd-circle": tables(AMD, (), host[0], (2, 0, to(2, 1 | 5 << 9) | rights, 3)),
+        "inspect/amd-ones": tables(AMD, (), (0, 0, (1 << 64) - 1, 2)), "inspect/amd-long": tables(AMD | 0xF0, (1,), *host),
         "inspect/ones": tables(1, (), (0, 0, (1 << 64) - 1, 2)),
     }
 
