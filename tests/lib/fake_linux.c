@@ -141,6 +141,25 @@ static void dmar_types(struct types *t)
     need(btf__add_field(t->btf, "flag", t->u32, FAKE_IOMMU_FLAG * 8, 1) == 0);
 }
 
+static void amd_types(struct types *t, bool later)
+{
+    new_struct(t, "amd_iommu", 96);
+    field(t, "list", t->list, FAKE_AMD_LIST);
+    field(t, "index", t->u32, FAKE_AMD_INDEX);
+    field(t, "mmio_phys", t->u64, FAKE_AMD_BASE);
+    field(t, "pci_seg", t->pointer, FAKE_AMD_SEGMENT);
+    if (!later) {
+        field(t, "features", t->u64, FAKE_AMD_EFR);
+        field(t, "features2", t->u64, FAKE_AMD_EFR2);
+    }
+    new_struct(t, "amd_iommu_pci_seg", 64);
+    field(t, "id", t->u16, FAKE_SEGMENT_ID);
+    field(t, "last_bdf", t->u16, FAKE_SEGMENT_LAST);
+    field(t, "dev_table", t->pointer, FAKE_SEGMENT_TABLE);
+    if (!later)
+        field(t, "dev_table_size", t->u32, FAKE_SEGMENT_SIZE);
+}
+
 static void pci_types(struct types *t)
 {
     new_struct(t, "pci_sysdata", 8);
@@ -170,6 +189,8 @@ static void build_btf(struct fake_linux *l)
     need(t.btf != NULL);
     basic_types(&t);
     dmar_types(&t);
+    if (l->options.amd != FAKE_AMD_NONE)
+        amd_types(&t, l->options.amd == FAKE_AMD_LATER);
     pci_types(&t);
     uint32_t size;
     const void *raw = btf__raw_data(t.btf, &size);
@@ -218,8 +239,37 @@ static void build_units(struct fake_linux *l)
         if (i == 0)
             fake_linux_put(l, l->iommu[i] + FAKE_IOMMU_ROOT, fake_linux_va(l->root[i]), 8);
     }
-    link_list(l, l->drhd_units, image_va(l->drhd_units), l->drhd[0] + FAKE_DRHD_LIST,
-              l->drhd[1] + FAKE_DRHD_LIST);
+    bool any = l->options.amd < FAKE_AMD;
+    link_list(l, l->drhd_units, image_va(l->drhd_units), any ? l->drhd[0] + FAKE_DRHD_LIST : 0,
+              any ? l->drhd[1] + FAKE_DRHD_LIST : 0);
+}
+
+static void build_amd(struct fake_linux *l)
+{
+    if (l->options.amd == FAKE_AMD_NONE)
+        return;
+    bool any = l->options.amd >= FAKE_AMD;
+    l->amd_list = take(l, 16, 16);
+    l->amd_efr = take(l, 16, 8);
+    fake_linux_put(l, l->amd_efr, 0x29D7, 8);
+    fake_linux_put(l, l->amd_efr + 8, 9, 8);
+    l->amd_segment = take(l, 64, 64);
+    l->amd_table = take_page(l);
+    take_page(l);
+    for (unsigned i = 0; i < 2; i++) {
+        l->amd[i] = take(l, 96, 64);
+        fake_linux_put(l, l->amd[i] + FAKE_AMD_BASE, i ? 0xFEA00000u : 0xFED80000u, 8);
+        fake_linux_put(l, l->amd[i] + FAKE_AMD_INDEX, i, 4);
+        fake_linux_put(l, l->amd[i] + FAKE_AMD_EFR, 0x29D3, 8);
+        fake_linux_put(l, l->amd[i] + FAKE_AMD_EFR2, 8, 8);
+        fake_linux_put(l, l->amd[i] + FAKE_AMD_SEGMENT, fake_linux_va(l->amd_segment), 8);
+    }
+    fake_linux_put(l, l->amd_segment + FAKE_SEGMENT_ID, 3, 2);
+    fake_linux_put(l, l->amd_segment + FAKE_SEGMENT_LAST, 0xFB, 2);
+    fake_linux_put(l, l->amd_segment + FAKE_SEGMENT_SIZE, 0x2000, 4);
+    fake_linux_put(l, l->amd_segment + FAKE_SEGMENT_TABLE, fake_linux_va(l->amd_table), 8);
+    link_list(l, l->amd_list, image_va(l->amd_list), any ? l->amd[0] + FAKE_AMD_LIST : 0,
+              any ? l->amd[1] + FAKE_AMD_LIST : 0);
 }
 
 static void build_function(struct fake_linux *l, unsigned i, unsigned devfn, unsigned device,
@@ -336,8 +386,11 @@ static void build_kallsyms(struct fake_linux *l)
         {"pci_root_buses", l->root_buses},
         {"crashk_low_res", l->crashk_low_res},
         {"crashk_res", l->crashk_res},
+        {"amd_iommu_list", l->amd_list},
+        {"amd_iommu_efr", l->amd_efr},
+        {"amd_iommu_efr2", l->amd_efr + 8},
     };
-    unsigned count = sizeof symbols / sizeof symbols[0];
+    unsigned count = sizeof symbols / sizeof symbols[0] - (l->options.amd == FAKE_AMD_NONE ? 3 : 0);
     build_tokens(l);
     l->num_syms = take(l, 4, 8);
     l->relative_base = take(l, 8, 8);
@@ -449,6 +502,7 @@ void fake_linux_build(struct fake_linux *l, const struct fake_linux_options *opt
     build_tables(l);
     build_btf(l);
     build_units(l);
+    build_amd(l);
     build_pci(l);
     build_resources(l);
     build_kallsyms(l);

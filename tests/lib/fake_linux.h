@@ -26,6 +26,16 @@ enum {
     FAKE_IOMMU_NAME = 40, // 13 bytes
     FAKE_IOMMU_ROOT = 56,
     FAKE_IOMMU_FLAG = 64, // one bit
+    FAKE_AMD_LIST = 16,
+    FAKE_AMD_INDEX = 36,
+    FAKE_AMD_BASE = 40,
+    FAKE_AMD_EFR = 48,
+    FAKE_AMD_EFR2 = 56,
+    FAKE_AMD_SEGMENT = 64,
+    FAKE_SEGMENT_ID = 8,
+    FAKE_SEGMENT_LAST = 10,
+    FAKE_SEGMENT_SIZE = 12,
+    FAKE_SEGMENT_TABLE = 24,
     FAKE_BUS_NODE = 16,
     FAKE_BUS_CHILDREN = 32,
     FAKE_BUS_DEVICES = 48,
@@ -46,7 +56,10 @@ enum {
 struct fake_linux_options {
     unsigned levels; // of its page tables, 4 or 5; 0: 4
     enum fake_kallsyms { FAKE_PERCPU, FAKE_RELATIVE, FAKE_PLACE, FAKE_ABSOLUTE } kallsyms;
-    bool scalable;     // intel_iommu_sm
+    bool scalable; // intel_iommu_sm
+    // The driver of AMD's: not there; there, without a unit; with two, and VT-d's has none; the same as later
+    // versions have it, which do not keep the size of the table nor what the units can do.
+    enum fake_amd { FAKE_AMD_NONE, FAKE_AMD_IDLE, FAKE_AMD, FAKE_AMD_LATER } amd;
     uint64_t sme_mask; // in every entry of the page tables
 };
 
@@ -63,11 +76,13 @@ struct fake_linux {
     uint64_t num_syms, names, token_table, token_index, offsets, relative_base;
     uint64_t btf, btf_size;
     uint64_t drhd_units, drhd[2], iommu[2], root[2];
+    uint64_t amd_list, amd_efr, amd[2], amd_segment, amd_table;
     uint64_t root_buses, bus[2], dev[3], driver, sysdata;
     uint64_t crashk_res, crashk_low_res, sm;
 };
 
-// Two units: dmar0 at FED90000h of segment 0 with a root table, dmar1 at FED91000h without one. Three
+// With FAKE_AMD: ivhd0 at FED80000h and ivhd1 at FEA00000h, of segment 3, with one device table of two pages.
+// Else two units: dmar0 at FED90000h of segment 0 with a root table, dmar1 at FED91000h without one. Three
 // functions: 00:02.0 (driver "fake_hda", in vmalloc memory), 00:1c.0 (a bridge), 01:00.0. Reserved for the
 // capture kernel: 10000000h-1FFFFFFFh and 100000000h-13FFFFFFFh. options may be NULL.
 void fake_linux_build(struct fake_linux *linux, const struct fake_linux_options *options);

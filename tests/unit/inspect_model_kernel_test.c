@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "inspect/model.h"
+#include "inspect/kind.h"
 #include "inspect/requester.h"
 #include "lib/fake_linux.h"
 
@@ -67,6 +67,40 @@ static void test_kernel(void **state)
     assert_false(in.incomplete);
 }
 
+// Two units of AMD's with one device table: one function with tables of its own, one that is passed through.
+static void test_amd_kernel(void **state)
+{
+    (void)state;
+    fake_linux_build(&l, &(struct fake_linux_options){.amd = FAKE_AMD, .sme_mask = 1ull << 47});
+    l.provider.ram = &ram;
+    for (unsigned i = 0; i < 256; i++)
+        fake_linux_put(&l, l.amd_table + 32 * i, 3, 8);
+    // With SME the address of its tables has the bit that asks for encryption.
+    uint64_t tables = l.root[1];
+    fake_linux_put(&l, l.amd_table + 32 * 0x10, tables | 1ull << 47 | 3 | 1 << 9 | 3ull << 61, 8);
+    fake_linux_put(&l, tables + 8, 0x5000 | 1ull << 47 | 1 | 3ull << 61, 8);
+    fake_linux_put(&l, l.amd_table + 32 * 0xE0, 3 | 1ull << 61, 8);
+    assert_int_equal(enter((struct inspect_options){0}), TOOL_OK);
+    assert_int_equal(in.unit_count, 2);
+    assert_string_equal(in.units[0].kind->name, "AMD-Vi");
+    assert_string_equal(in.units[0].mode, "single");
+    assert_int_equal(in.units[0].root.v, l.amd_table);
+    assert_int_equal(in.units[0].table_size, 8192);
+    assert_int_equal(in.units[0].encrypt, 1ull << 47);
+    assert_true(in.units[0].readable && in.units[1].readable);
+    assert_int_equal(in.units[1].leader, 0);
+    assert_int_equal(in.requester_count, 2);
+    assert_int_equal(in.requesters[0].rid, 0x10);
+    assert_int_equal(in.requesters[0].tree->root.v, tables);
+    struct inspect_way way;
+    assert_int_equal(inspect_follow(&in, in.requesters[0].tree, 0x1234, &way), DAM_OK);
+    assert_int_equal(way.end, WAY_MAPPED);
+    assert_int_equal(way.addr, 0x5234);
+    assert_int_equal(in.requesters[1].kind, DAM_OLD_IDENTITY);
+    assert_true(in.requesters[1].tree->r && !in.requesters[1].tree->w);
+    assert_false(in.incomplete);
+}
+
 // A list that breaks off: what came before still counts.
 static void test_list_broken(void **state)
 {
@@ -107,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_kernel, leave),
+        cmocka_unit_test_teardown(test_amd_kernel, leave),
         cmocka_unit_test_teardown(test_list_broken, leave),
         cmocka_unit_test_teardown(test_unit_unknown, leave),
     };

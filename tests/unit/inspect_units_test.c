@@ -171,6 +171,73 @@ static void test_units_absent(void **state)
     assert_true(units[0].has_root);
 }
 
+// ---- units of AMD's
+static void test_amd_units(void **state)
+{
+    (void)state;
+    for (enum fake_amd amd = FAKE_AMD; amd <= FAKE_AMD_LATER; amd++) {
+        build(&(struct fake_linux_options){.amd = amd});
+        assert_int_equal(read_units(), TOOL_OK);
+        assert_int_equal(count, 2);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(units[i].kind, DAM_IOMMU_AMDVI);
+            assert_int_equal(units[i].register_base, i ? 0xFEA00000 : 0xFED80000);
+            assert_true(units[i].known && units[i].has_root);
+            assert_int_equal(units[i].segment, 3);
+            assert_int_equal(units[i].registers.amdvi.device_table, l.amd_table | 1);
+            assert_int_equal(units[i].registers.amdvi.control, 1);
+            assert_int_equal(units[i].cap, amd == FAKE_AMD ? 0x29D3 : 0x29D7);
+            assert_int_equal(units[i].ecap, amd == FAKE_AMD ? 8 : 9);
+            assert_string_equal(units[i].name, i ? "ivhd1" : "ivhd0");
+        }
+    }
+    build(&(struct fake_linux_options){.amd = FAKE_AMD}); // what the unit itself has is empty
+    fake_linux_put(&l, l.amd[0] + FAKE_AMD_EFR, 0, 8);
+    assert_int_equal(read_units(), TOOL_OK);
+    assert_int_equal(units[0].cap, 0x29D7);
+    // A machine of another maker: the driver is there.
+    build(&(struct fake_linux_options){.amd = FAKE_AMD_IDLE});
+    assert_int_equal(read_units(), TOOL_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(units[0].kind, DAM_IOMMU_VTD);
+}
+
+static void test_amd_pointers(void **state)
+{
+    static const struct {
+        uint16_t last;
+        uint64_t pages;
+    } sizes[] = {{0, 1}, {127, 1}, {128, 2}, {0xFF, 2}, {0x100, 4}, {0xFFFF, 512}};
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        build(&(struct fake_linux_options){.amd = FAKE_AMD_LATER});
+        fake_linux_put(&l, l.amd_segment + FAKE_SEGMENT_LAST, sizes[i].last, 2);
+        assert_int_equal(read_units(), TOOL_OK);
+        assert_int_equal((units[0].registers.amdvi.device_table & 0x1FF) + 1, sizes[i].pages);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        build(&(struct fake_linux_options){.amd = FAKE_AMD});
+        fake_linux_put(&l, l.amd_segment + FAKE_SEGMENT_SIZE, i ? 0x201000 : 0x1800, 4);
+        bad(read_units(), "cannot be", 2);
+        assert_false(units[0].known || units[0].has_root);
+    }
+    build(&(struct fake_linux_options){.amd = FAKE_AMD});
+    fake_linux_put(&l, l.amd_segment + FAKE_SEGMENT_TABLE, direct(l.amd_table + 8), 8);
+    bad(read_units(), "a device table at", 2);
+    build(&(struct fake_linux_options){.amd = FAKE_AMD});
+    fake_linux_put(&l, l.amd_segment + FAKE_SEGMENT_TABLE, 0, 8); // it never came to life
+    assert_int_equal(read_units(), TOOL_OK);
+    assert_true(units[0].known && !units[0].has_root);
+    build(&(struct fake_linux_options){.amd = FAKE_AMD});
+    fake_linux_put(&l, l.amd[0] + FAKE_AMD_SEGMENT, 0x4141414141414141, 8);
+    bad(read_units(), "amd_iommu_pci_seg would be at 0x4141414141414141", 2);
+    assert_false(units[0].known);
+    assert_true(units[1].known);
+    build(&(struct fake_linux_options){.amd = FAKE_AMD});
+    fake_linux_put(&l, l.amd[0] + FAKE_AMD_LIST, direct(l.amd[0] + FAKE_AMD_LIST), 8);
+    bad(read_units(), "runs in a circle", 1);
+}
+
 // ---- functions
 static void test_functions(void **state)
 {
@@ -289,6 +356,8 @@ int main(void)
         cmocka_unit_test_teardown(test_units_list, leave_test),
         cmocka_unit_test_teardown(test_units_pointers, leave_test),
         cmocka_unit_test_teardown(test_units_absent, leave_test),
+        cmocka_unit_test_teardown(test_amd_units, leave_test),
+        cmocka_unit_test_teardown(test_amd_pointers, leave_test),
         cmocka_unit_test_teardown(test_functions, leave_test),
         cmocka_unit_test_teardown(test_functions_driver, leave_test),
         cmocka_unit_test_teardown(test_functions_lists, leave_test),

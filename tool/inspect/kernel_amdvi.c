@@ -87,6 +87,23 @@ static void read_table(struct reader *r, uint64_t segment, uint64_t va, struct k
     u->registers.amdvi.control = dam_bits_mask(AMDVI_CONTROL_ENABLE);
 }
 
+// What the units can do: Linux ≥ 6.7 keeps what all of them have, and may leave the unit's own empty.
+static void read_features(struct reader *r, uint64_t iommu, struct kernel_unit *u)
+{
+    static const char *const symbols[2] = {"amd_iommu_efr", "amd_iommu_efr2"};
+    const struct kernel_field whole = {"u64", "", 0, sizeof(uint64_t)};
+    uint64_t *const out[2] = {&u->cap, &u->ecap};
+    u->cap = get(r, IOMMU_EFR, iommu);
+    u->ecap = get(r, IOMMU_EFR2, iommu);
+    if (u->cap != 0)
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t va;
+        if (r->status == TOOL_OK && kernel_symbol(r->k, symbols[i], &va))
+            r->status = field_read(r->k, &whole, va, out[i], &r->error);
+    }
+}
+
 // false: nothing of it can be read.
 static bool read_unit(struct reader *r, uint64_t iommu, struct kernel_unit *u)
 {
@@ -96,8 +113,7 @@ static bool read_unit(struct reader *r, uint64_t iommu, struct kernel_unit *u)
     if (r->status != TOOL_OK)
         return false;
     snprintf(u->name, sizeof u->name, "ivhd%u", (unsigned)index & 0xFFFF); // as in sysfs
-    u->cap = get(r, IOMMU_EFR, iommu);
-    u->ecap = get(r, IOMMU_EFR2, iommu);
+    read_features(r, iommu, u);
     if (segment != 0) {
         u->segment = (uint16_t)get(r, SEGMENT_ID, segment);
         uint64_t table = get(r, SEGMENT_TABLE, segment);

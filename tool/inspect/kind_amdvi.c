@@ -28,8 +28,11 @@ struct amdvi_features amdvi_any_features(uint64_t encrypt)
 
 static struct amdvi_features features_of(const struct inspect_unit *u)
 {
-    return (struct amdvi_features){
-        .efr = u->cap, .efr2 = u->ecap, .encrypt = u->encrypt, .haw = u->host_address_width};
+    // The first units had no such register.
+    return (struct amdvi_features){.efr = u->cap ? u->cap : ANY_EFR,
+                                   .efr2 = u->ecap,
+                                   .encrypt = u->encrypt,
+                                   .haw = u->host_address_width};
 }
 
 static struct amdvi_device_table table_of(const struct inspect_unit *u)
