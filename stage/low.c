@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The second pool, below 4 GiB, where a unit of AMD's needs one: see pure/low_memory.h.
+// The second pool, below 4 GiB, where a unit needs one: see pure/low_memory.h.
 #include <string.h>
 
 #include "acpi/tables.h"
@@ -29,17 +29,21 @@ void stage_find_low(void)
         stage.low_found = (struct dam_range){0, 0};
 }
 
-// Bytes that are wanted; 0: the firmware lists no IOMMU of AMD's.
+// Bytes that are wanted; 0: the firmware lists no IOMMU that wants any.
 static uint64_t wanted(const dam_pa *rsdp)
 {
     struct acpi_rsdp pointer;
     struct acpi_root root;
-    struct acpi_table ivrs;
+    struct acpi_table table;
+    struct iommu_kind kinds[IOMMU_KINDS];
+    unsigned count = 0;
     uint64_t bytes = 0, mark = stage.pool.high;
     if (!acpi_find_rsdp(&stage.ops, rsdp, DAM_MAX_RSDP, &pointer) &&
-        !acpi_open_root(&stage.ops, &stage.pool, &pointer, &root) &&
-        !acpi_read_table(&stage.ops, &root, &stage.pool, "IVRS", 0, &ivrs))
-        bytes = low_memory_wanted(ivrs.bytes, ivrs.length);
+        !acpi_open_root(&stage.ops, &stage.pool, &pointer, &root))
+        count = iommu_kinds(kinds);
+    for (unsigned i = 0; i < count; i++)
+        if (!acpi_read_table(&stage.ops, &root, &stage.pool, kinds[i].signature, 0, &table))
+            bytes += low_memory_wanted(&kinds[i], table.bytes, table.length);
     dam_arena_release_records(&stage.pool, mark);
     return bytes;
 }
@@ -69,7 +73,7 @@ struct dam_arena *stage_take_low(const dam_pa *rsdp)
     dam_err err = take(bytes);
     if (err) {
         stage.low_missing = err;
-        console_line(&stage.console, CONSOLE_NORMAL, "no pages below 4 GiB for AMD's device tables: %s",
+        console_line(&stage.console, CONSOLE_NORMAL, "no pages below 4 GiB for the IOMMU's tables: %s",
                      text_of_error(err));
         return NULL;
     }

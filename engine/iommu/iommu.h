@@ -224,6 +224,11 @@ struct iommu_kind {
     // One entry is for all PASIDs of a function: one domain id, one second stage.
     bool by_function;
 
+    // -- the stage, before all
+    // Bytes below 4 GiB that the next kernel wants to find what it goes on from in, on a machine with this
+    // table (a copy). May be NULL: none.
+    uint64_t (*low_bytes)(const uint8_t *table, uint32_t length);
+
     // -- discover
     // Reads the table: every unit and region. DAM_E_BROKEN: wrong checksum and wrong contents: noise.
     dam_err (*read_firmware)(struct iommu_firmware *firmware);

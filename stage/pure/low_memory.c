@@ -1,35 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "low_memory.h"
 
-#include <cofferdam/ivrs.h>
-
 #define LOW_MEMORY_START 0x100000ull // below, both kernels and the firmware are at home
-#define SEGMENTS         256u        // that are told apart
 
-// 48882, "Device table base address register": 512 pages at most, 65536 entries of 32 bytes.
-#define MAX_TABLE (512ull * DAM_PAGE_SIZE)
-// Linux, drivers/iommu/amd/amd_iommu_types.h: CMD_BUFFER_SIZE, EVT_BUFFER_SIZE; and a page of ours.
-#define BUFFERS (2ull * 8192 + DAM_PAGE_SIZE)
-
-uint64_t low_memory_wanted(const uint8_t *ivrs, uint32_t length)
+uint64_t low_memory_wanted(const struct iommu_kind *kind, const uint8_t *table, uint32_t length)
 {
-    struct ivrs_table table;
-    struct ivrs_block block;
-    uint32_t cursor = 0;
-    uint64_t seen[SEGMENTS / 64] = {0}, segments = 0, units = 0;
-    dam_err err = ivrs_open(ivrs, length, &table);
-    while (!err && (!(err = ivrs_next(&table, &cursor, &block)) || err == DAM_E_RANGE)) {
-        err = DAM_OK;
-        if (!ivrs_is_ivhd(&block))
-            continue;
-        uint64_t bit = 1ull << block.segment % 64, *word = &seen[block.segment / 64 % (SEGMENTS / 64)];
-        segments += !(*word & bit);
-        *word |= bit;
-        units++;
-    }
-    if (!units)
-        segments = units = 1;
-    uint64_t bytes = segments * MAX_TABLE + units * BUFFERS;
+    uint64_t bytes = kind->low_bytes ? kind->low_bytes(table, length) : 0;
     return bytes < LOW_MEMORY_MAX ? bytes : LOW_MEMORY_MAX;
 }
 

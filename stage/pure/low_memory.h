@@ -7,6 +7,7 @@
 #define STAGE_LOW_MEMORY_H
 
 #include <cofferdam/range.h>
+#include <iommu/iommu.h>
 
 #include "e820.h"
 
@@ -14,10 +15,9 @@
 // Never more than this, whatever the firmware lists.
 #define LOW_MEMORY_MAX (16ull << 20)
 
-// Bytes that a machine with this IVRS table (a copy; length bytes) may need, whole pages, at most
-// LOW_MEMORY_MAX: for each PCI segment a device table of the largest size, for each IVHD a command buffer
-// and an event log as Linux has them, and a page. A table that cannot be read counts as one unit.
-uint64_t low_memory_wanted(const uint8_t *ivrs, uint32_t length);
+// Bytes that a machine with this ACPI table of a kind of IOMMU (a copy; length bytes) may need, whole pages,
+// at most LOW_MEMORY_MAX.
+uint64_t low_memory_wanted(const struct iommu_kind *kind, const uint8_t *table, uint32_t length);
 
 // Looks for up to `wanted` bytes in whole pages at the end of an entry of RAM below 4 GiB and above 1 MiB: an
 // entry in which nothing of used[] lies, which shares no byte with another entry or with old_ram, and of

@@ -185,3 +185,33 @@ struct amdvi_ivhd amdvi_find_ivhd(const struct iommu_unit *unit)
     }
     return out;
 }
+
+// ---- before anything is known of the units ----------------------------------------------------------------
+#define SEGMENTS 256u // that are told apart
+// "Device table base address register": 512 pages at most, 65536 entries of 32 bytes.
+#define MAX_TABLE (512ull * DAM_PAGE_SIZE)
+// Command buffer and event log, and a page.
+#define BUFFERS (2ull * AMDVI_RING_BYTES + DAM_PAGE_SIZE)
+
+// For each PCI segment a device table of the largest size, for each IVHD its buffers. A table that cannot be
+// read counts as one unit.
+uint64_t amdvi_low_bytes(const uint8_t *ivrs, uint32_t length)
+{
+    struct ivrs_table table;
+    struct ivrs_block block;
+    uint32_t cursor = 0;
+    uint64_t seen[SEGMENTS / 64] = {0}, segments = 0, units = 0;
+    dam_err err = ivrs_open(ivrs, length, &table);
+    while (!err && (!(err = ivrs_next(&table, &cursor, &block)) || err == DAM_E_RANGE)) {
+        err = DAM_OK;
+        if (!ivrs_is_ivhd(&block))
+            continue;
+        uint64_t bit = 1ull << block.segment % 64, *word = &seen[block.segment / 64 % (SEGMENTS / 64)];
+        segments += !(*word & bit);
+        *word |= bit;
+        units++;
+    }
+    if (!units)
+        segments = units = 1;
+    return segments * MAX_TABLE + units * BUFFERS;
+}

@@ -77,6 +77,7 @@ void amdvi_kind(struct iommu_kind *out)
         .max_levels = AMDVI_MAX_LEVELS,
         .unit_size = sizeof(struct amdvi_unit),
         .by_function = true,
+        .low_bytes = amdvi_low_bytes,
         .read_firmware = amdvi_read_firmware,
         .probe = amdvi_probe,
         .shares_tables = shares_tables,

@@ -141,6 +141,7 @@ void amdvi_commit_state(struct iommu_unit *unit);
 
 // ---- firmware (firmware.c) --------------------------------------------------------------------------------
 dam_err amdvi_read_firmware(struct iommu_firmware *firmware);
+uint64_t amdvi_low_bytes(const uint8_t *table, uint32_t length);
 bool amdvi_serves(const struct iommu_unit *unit, uint16_t rid);
 // What the unit's IVHD says of the unit itself.
 struct amdvi_ivhd {
