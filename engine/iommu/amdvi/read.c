@@ -91,21 +91,25 @@ static dam_err tell(struct reading *r, struct iommu_found *found, uint16_t code,
 }
 
 // All that goes by a GCR3 table; or the function as a whole, when there is too much of it.
-static dam_err read_pasids(struct reading *r, struct iommu_found *found, const struct amdvi_dte *dte)
+static dam_err read_pasids(struct reading *r, struct iommu_found *found, struct amdvi_dte *dte)
 {
     struct amdvi_unit *unit = r->unit;
+    const struct amdvi_dte old = *dte;
     const struct pt_memory *memory = unit->iommu.old_memory;
-    const struct amdvi_gcr3 gcr3 = amdvi_dte_gcr3(dte, &unit->features);
-    if (!pt_known_table(memory, gcr3.root, gcr3.root))
-        return tell(r, found, DAM_F_PASID_DIRECTORY, dte->w[0]);
+    const struct amdvi_gcr3 gcr3 = amdvi_dte_gcr3(&old, &unit->features);
+    if (!pt_known_table(memory, gcr3.root, gcr3.root)) {
+        *dte = amdvi_silent(&old);
+        return tell(r, found, DAM_F_PASID_DIRECTORY, old.w[0]);
+    }
     r->sink->mark(r->sink->ctx);
     amdvi_set_bit(unit->listed, found->rid);
-    dam_err err = amdvi_read_pasids(unit, r->sink, found, dte);
+    dam_err err = amdvi_read_pasids(unit, r->sink, found, &old);
     bool late = memory->budget && dam_clock_us(unit->iommu.ops) > memory->budget->deadline_us;
     if (err != DAM_E_NOMEM && (err != DAM_E_BUDGET || late))
         return err;
     r->sink->rewind(r->sink->ctx);
-    return tell(r, found, DAM_F_PASID_SHARE, dte->w[0]);
+    *dte = amdvi_silent(&old);
+    return tell(r, found, DAM_F_PASID_SHARE, old.w[0]);
 }
 
 // Requests with PASID of a function that passes untranslated: what contains those without one contains them.
@@ -128,7 +132,7 @@ static dam_err read_bound(struct reading *r, struct iommu_found *found, struct a
         return tell(r, found, code, old.w[word]);
     }
     if (amdvi_dte_kind(&old) == AMDVI_DTE_PASIDS)
-        return read_pasids(r, found, &old);
+        return read_pasids(r, found, dte);
     tell_contained(r, found, &old);
     return tell(r, found, DAM_F_NONE, 0);
 }
