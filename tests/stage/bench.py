@@ -13,30 +13,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tool"))
 
+from layout import (BOOT_PARAMS, CMDLINE, CR3_ALL, CR3_ALL5, CR3_ENTRY, CR3_ENTRY5, CRASH, DATA, ELFCORE, FIRMWARE, IMAGE,  # noqa: E402
+                    INITRD, INJECT, L, LA57, MIB, OLD, SIZE, STACK)
 from notefile import kernel  # noqa: E402
 from remote import Qemu, words  # noqa: E402
 from tap import ROOT, TOOL  # noqa: E402
+from units import VTD, acpi_table, write32  # noqa: E402
 
 BUILD = Path(os.environ.get("BUILD", ROOT / "build"))
-MIB = 1 << 20
-L = {name: int(value, 0) for name, value in
-     re.findall(r"^#define (\w+)\s+(\w+)", (Path(__file__).parent / "layout.h").read_text(), re.M) if value[0].isdigit()}
-
-# ---- memory -------------------------------------------------------------------------------------------------
-SIZE = 32 * MIB
-OLD = ((1 * MIB, 8 * MIB), (24 * MIB, 31 * MIB))
-TABLES, QUEUE, REMAPPING, DATA, INJECT = 0x200000, 0x280000, 0x290000, 0x300000, 0x400000
-CRASH, CRASH_END = 8 * MIB, 24 * MIB
-IMAGE = 8 * MIB
-INITRD, BOOT_PARAMS, CMDLINE, ELFCORE = 0x1600000, 0x1700000, 0x1701000, CRASH_END - 4096
-FIRMWARE = 31 * MIB
-STACK = 0x9000
-CR3_ALL, CR3_ENTRY, CR3_ALL5, CR3_ENTRY5 = 0x10000, 0x18000, 0x16000, 0x1B000
-IOVA = 0x7FFF0000
-RIDS = (0x08, 0x10, 0xF8)
-LA57 = 1 << 12
-
-
 def symbols(elf):
     """Name -> address; a name that several functions have gets all but the first with #2, #3."""
     out = {}
@@ -63,23 +47,14 @@ class Memory:
         self.put(address, struct.pack(f"<{len(values)}Q", *values))
 
 
-def _table(signature, body, revision=1):
-    head = struct.pack("<4sIBB6s8sI4sI", signature, 36 + len(body), revision, 0, b"COFFER", b"BENCH   ", 1, b"TEST", 1)
-    table = bytearray(head + body)
-    table[9] = -sum(table) & 255
-    return bytes(table)
-
-
-def put_firmware(memory):
-    """RSDP, XSDT, DMAR with one unit for everything; no MCFG: configuration space by ports."""
-    drhd = struct.pack("<HHBBHQ", 0, 16, 1, 0, 0, L["BENCH_VTD"])
-    dmar = _table(b"DMAR", struct.pack("<BB10x", 38, 1) + drhd)
+def put_firmware(memory, unit):
+    """RSDP, XSDT, the unit's table; no MCFG: configuration space by ports."""
     rsdp = bytearray(struct.pack("<8sB6sBIIQB3x", b"RSD PTR ", 0, b"COFFER", 2, 0, 36, FIRMWARE + 0x40, 0))
     rsdp[8] = -sum(rsdp[:20]) & 255
     rsdp[32] = -sum(rsdp) & 255
     memory.put(FIRMWARE, bytes(rsdp))
-    memory.put(FIRMWARE + 0x40, _table(b"XSDT", struct.pack("<Q", FIRMWARE + 0x100)))
-    memory.put(FIRMWARE + 0x100, dmar)
+    memory.put(FIRMWARE + 0x40, acpi_table(b"XSDT", struct.pack("<Q", FIRMWARE + 0x100)))
+    memory.put(FIRMWARE + 0x100, unit.firmware())
 
 
 def put_cpu_tables(memory):
@@ -95,39 +70,6 @@ def put_cpu_tables(memory):
     memory.put64(L["BENCH_GDT"], 0, 0, 0x00AF9A000000FFFF, 0x00CF92000000FFFF)
 
 
-def put_binding(memory, rid, table, domain, scalable):
-    """Context of rid on bus 0; in scalable mode PASID directory and table as well, in two pages behind `table`."""
-    if not scalable:
-        memory.put64(TABLES, (TABLES + 0x1000) | 1)
-        memory.put64(TABLES + 0x1000 + 16 * rid, table | 1, domain << 8 | 2)
-        return
-    memory.put64(TABLES, (TABLES + 0x1000) | 1, (TABLES + 0x2000) | 1) # a context table for each half of the bus
-    directory, pasids = table + 0x4000, table + 0x5000
-    memory.put64(TABLES + 0x1000 + 32 * rid, directory | 1)
-    memory.put64(directory, pasids | 1)
-    memory.put64(pasids, table | 2 << 6 | 2 << 2 | 1, domain)
-
-
-def put_iommu_tables(memory, scalable=False):
-    """Root, contexts of RIDS on bus 0 with a table each, 4 levels; the second one leads into the crash region too."""
-    at = TABLES + 0x3000
-    for number, rid in enumerate(RIDS):
-        levels = [at + 0x1000 * i for i in range(4)]
-        put_binding(memory, rid, at, 5 + number, scalable)
-        at += 0x6000
-        for i in range(3):
-            memory.put64(levels[i] + (IOVA >> (39 - 9 * i) & 511) * 8, levels[i + 1] | 3)
-        leaf = levels[3] + (IOVA >> 12 & 511) * 8
-        for page in range(8):
-            memory.put64(leaf + 8 * page, (DATA + 0x10000 * number + 0x1000 * page) | 3)
-        if number == 1:
-            memory.put64(leaf + 64, (CRASH + 0x5000) | 3)
-    # A queue in which all is done; QEMU lets it be turned off only after a wait descriptor.
-    more = (0, 0) if scalable else ()
-    memory.put64(QUEUE + 0x1000, 1)
-    memory.put64(QUEUE, 2 | 1 << 4, 0, *more, 5 | 1 << 5 | 1 << 32, QUEUE + 0x1000, *more)
-
-
 def elf_headers(ranges):
     """What the loader leaves for /proc/vmcore: a note, and the old kernel's memory."""
     out = struct.pack("<4sBBB9xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 4, 62, 1, 0, 64, 0, 0, 64, 56, 1 + len(ranges), 0, 0, 0)
@@ -137,39 +79,8 @@ def elf_headers(ranges):
     return out
 
 
-def vtd_steps(queue=True, translation=True, remapping=True, scalable=False):
-    """What an old kernel did to the unit: (kind, mask, register, value)."""
-    base = L["BENCH_VTD"]
-    steps = []
-    on = 0
-
-    def write(register, value):
-        steps.append((L["STEP_WRITE64"], 0, base + register, value))
-
-    def command(bit, lasting):
-        nonlocal on
-        steps.append((L["STEP_WRITE32"], 0, base + 0x18, on | 1 << bit))
-        steps.append((L["STEP_WAIT32"], 1 << bit, base + 0x1C, 1 << bit))
-        on |= lasting << bit
-
-    write(0x20, TABLES | scalable << 10)
-    command(30, 0)
-    if queue:
-        write(0x88, 0)
-        write(0x90, QUEUE | scalable << 11)
-        command(26, 1)
-        write(0x88, 64 if scalable else 32)
-    if remapping:
-        write(0xB8, REMAPPING | 7)
-        command(24, 0)
-        command(25, 1)
-    if translation:
-        command(31, 1)
-    return steps
-
-
 # Local APIC as a crashed kernel leaves it: on, LINT1 = NMI.
-APIC_STEPS = [(L["STEP_WRITE32"], 0, 0xFEE000F0, 0x1FF), (L["STEP_WRITE32"], 0, 0xFEE00360, 0x400)]
+APIC_STEPS = [write32(0xFEE000F0, 0x1FF), write32(0xFEE00360, 0x400)]
 
 
 class Kexec:
@@ -177,7 +88,7 @@ class Kexec:
 
     def __init__(self, words="", crash=True, la57=False, steps=None, elfcorehdr=None, pool="2M", scalable=False):
         self.crash, self.la57, self.pool, self.scalable = crash, la57, pool, scalable
-        self.steps = APIC_STEPS + (vtd_steps(scalable=scalable) if steps is None else steps)
+        self.steps = steps # of the unit; None: all that a dead kernel does
         line = "console=ttyS0 " + words
         if crash:
             line = f"elfcorehdr={hex(ELFCORE) if elfcorehdr is None else elfcorehdr} " + line
@@ -211,12 +122,14 @@ def put_kexec(memory, image, kexec):
         memory.put(ELFCORE, elf_headers(OLD))
 
 
-def put_orders(memory, kexec):
-    """What the ROM is to do."""
+def put_orders(memory, kexec, unit):
+    """What the ROM and the payload are to do."""
+    steps = APIC_STEPS + (unit.steps(scalable=kexec.scalable) if kexec.steps is None else kexec.steps)
+    registers = [n for offset, dwords in unit.DUMPED for n in (unit.BASE + offset, dwords)]
     tables = (CR3_ALL5, CR3_ENTRY5) if kexec.la57 else (CR3_ALL, CR3_ENTRY)
     memory.put64(L["BENCH_ORDERS"], L["BENCH_MAGIC"], *tables, 0x80000033, 0x20 | (LA57 if kexec.la57 else 0),
-                 IMAGE + 0x200, BOOT_PARAMS, STACK, len(kexec.steps))
-    for i, (kind, mask, address, value) in enumerate(kexec.steps):
+                 IMAGE + 0x200, BOOT_PARAMS, STACK, *registers, len(steps))
+    for i, (kind, mask, address, value) in enumerate(steps):
         memory.put(L["BENCH_ORDERS"] + L["ORDER_STEPS"] + i * L["STEP_SIZE"], struct.pack("<IIQQ", kind, mask, address, value))
 
 
@@ -236,7 +149,8 @@ class Result:
         self.control = words(memory[at + L["RESULT_CTRL"]:], 4)
         self.gdtr = memory[at + L["RESULT_GDTR"]:at + L["RESULT_GDTR"] + 10]
         self.idtr = memory[at + L["RESULT_IDTR"]:at + L["RESULT_IDTR"] + 10]
-        self.vtd = memory[at + L["RESULT_VTD"]:at + L["RESULT_VTD"] + 4 * L["VTD_DWORDS"]]
+        self.kind = bench.unit
+        self.unit = memory[at + L["RESULT_UNIT"]:at + L["RESULT_UNIT"] + 4 * sum(n for _, n in self.kind.DUMPED)]
         self.bp = memory[BOOT_PARAMS:BOOT_PARAMS + 4096]
         line = words(self.bp[0x228:], 1, 4)[0] | words(self.bp[0xC8:], 1, 4)[0] << 32
         self.line_at = line
@@ -247,11 +161,11 @@ class Result:
         self.old_changed = [hex(a) for start, end in OLD if memory[start:end] != before[start:end]
                             for a in range(start, end, 4096) if memory[a:a + 4096] != before[a:a + 4096]]
         self.note = self._find_note(memory)
-        self.gsts, self.rtaddr = words(self.vtd[0x1C:], 1, 4)[0], words(self.vtd[0x20:], 1)[0]
+        self.root, self.is_on = self.kind.root(self.unit), self.kind.is_on(self.unit)
         self.memory = memory
 
     def register(self, offset, size=8):
-        return words(self.vtd[offset:], 1, size)[0]
+        return self.kind.register(self.unit, offset, size)
 
     def _find_note(self, memory):
         """The descriptor of our note, looked for as Linux does: elfcorehdr=, PT_NOTE."""
@@ -303,8 +217,9 @@ class Note:
 class Bench:
     """One QEMU and the pictures that its memory is filled with."""
 
-    def __init__(self, folder, cpu="max", devices=("intel-iommu,intremap=on,aw-bits=48",), stage=BUILD / "stage/stage.elf"):
+    def __init__(self, folder, cpu="max", unit=VTD, device=None, stage=BUILD / "stage/stage.elf"):
         self.folder = Path(folder)
+        self.unit = unit
         work = BUILD / "machine"
         self.stage = symbols(stage)
         self.payload = symbols(work / "payload.elf")
@@ -315,7 +230,7 @@ class Bench:
         with open(file, "wb") as out:
             out.truncate(SIZE)
         self.ram = mmap.mmap(os.open(file, os.O_RDWR), SIZE)
-        self.qemu = Qemu(self.folder, work / "rom.bin", file, SIZE, devices, cpu)
+        self.qemu = Qemu(self.folder, work / "rom.bin", file, SIZE, (device or unit.DEVICE,), cpu, unit.TRACE)
         self.gdb, self.qmp = self.qemu.gdb, self.qemu.qmp
         self.dead = self.rom["rom_dead"][0]
         self.gdb.break_at(self.dead)
@@ -346,13 +261,13 @@ class Bench:
         """Fills memory for a run; change(memory) may alter it. The machine stands at its reset vector then."""
         plain, image = self.image(kexec.pool)
         memory = Memory()
-        put_firmware(memory)
+        put_firmware(memory, self.unit)
         put_cpu_tables(memory)
-        put_iommu_tables(memory, kexec.scalable)
+        self.unit.tables(memory, kexec.scalable)
         memory.put(INJECT, (BUILD / "machine/inject.bin").read_bytes())
         memory.put(0x500, bytes(range(256)))
         put_kexec(memory, image, kexec)
-        put_orders(memory, kexec)
+        put_orders(memory, kexec, self.unit)
         if change:
             change(memory)
         header = struct.unpack_from("<QIIIIQQQQQQ", memory.bytes, IMAGE + 0x400)

@@ -13,7 +13,10 @@ import sys
 
 sys.dont_write_bytecode = True  # keeps the source tree clean
 
-from bench import BOOT_PARAMS, CMDLINE, Kexec, open_bench, vtd_steps, words  # noqa: E402
+from bench import Kexec, open_bench  # noqa: E402
+from layout import BOOT_PARAMS, CMDLINE  # noqa: E402
+from remote import words  # noqa: E402
+from units import AMD, VTD  # noqa: E402
 
 STOP_NONE, STOP_OFF, STOP_EXCEPTION, STOP_NMI, STOP_COMMIT_EXCEPTION = 0, 1, 15, 16, 67
 START, DISCOVER, AUDIT, PLAN, COMMIT, VERIFY = range(6)
@@ -30,6 +33,10 @@ BEFORE = (("stage_read_image", None), ("stage_read_memory_map", None), ("stage_r
 AFTER = (("takeover_commit", 1, COMMIT, False), ("vtd_set_root", 1, COMMIT, False),
          ("vtd_set_root>vtd_invalidate_all", 1, COMMIT, True), ("vtd_set_root>vtd_invalidate_all", 2, COMMIT, True),
          ("takeover_verify", 1, VERIFY, True))
+AFTER_AMD = (("takeover_commit", 1, COMMIT, False), ("amdvi_take_events", 1, COMMIT, False),
+             ("amdvi_take_commands", 1, COMMIT, False), ("amdvi_switch_tables", 1, COMMIT, False),
+             ("amdvi_switch_tables>amdvi_flush_unit", 1, COMMIT, True),
+             ("amdvi_switch_tables>amdvi_flush_unit", 2, COMMIT, True), ("takeover_verify", 1, VERIFY, True))
 # When all is done: nothing of it may be lost.
 HAND_OVER = (("stage_report", 1), ("dam_takeover_report", 1), ("stage_print_report", 1), ("stage_handover", 1),
              ("elfcore_add_note", 1), ("setup_set_cmdline", 1), ("stage_leave", 1), ("stage_jump", 1))
@@ -137,7 +144,7 @@ class Check:
         header = self.off.bp[0x1F1:0x271]
         self.plain[0x1F1:0x271] = header
         self.plain[0x228:0x22C] = struct.pack("<I", CMDLINE)
-        self.old_root = struct.unpack_from("<Q", self.off.vtd, 0x20)[0]
+        self.old_root = self.off.root
 
     def hand_over(self, result):
         """What must be the same whatever happened."""
@@ -162,8 +169,8 @@ class Check:
         else:
             if result.line != self.kexec.line:
                 wrong.append(f"command line: {result.line}")
-        if not result.gsts >> 31:
-            wrong.append(f"translation is off: GSTS {result.gsts:#x}")
+        if not result.is_on:
+            wrong.append("translation is off")
         return wrong
 
     def untouched(self, result):
@@ -171,8 +178,8 @@ class Check:
         wrong = self.hand_over(result)
         if not result:
             return wrong
-        if result.vtd != self.off.vtd:
-            wrong.append(f"registers of the IOMMU: {differences(result.vtd, self.off.vtd)}")
+        if result.unit != self.off.unit:
+            wrong.append(f"registers of the IOMMU: {differences(result.unit, self.off.unit)}")
         if not result.note and result.bp != bytes(self.plain):
             wrong.append(f"boot_params without a note: {differences(result.bp, bytes(self.plain))}")
         return wrong
@@ -248,7 +255,7 @@ def after_commit(check, points, faults, what=""):
                     want = (STOP_NONE, VERIFY, True)
                 else:
                     want = (STOP_COMMIT_EXCEPTION, phase, ours)
-                got = (result.note.stop, result.note.phase, result.rtaddr != check.old_root)
+                got = (result.note.stop, result.note.phase, result.root != check.old_root)
                 if got != want:
                     wrong.append(f"stop, phase, root pointer ours: {got}, not {want}")
             check.report(f"{label}: as far as it came", wrong)
@@ -259,15 +266,15 @@ def done_as_told(check, result):
     note = result.note
     wrong = []
     status, _, after = note.units[0]
-    ours = result.rtaddr != check.old_root
-    if ours and not result.pool[0] <= result.rtaddr < result.pool[1]:
-        wrong.append(f"root pointer {result.rtaddr:#x}: neither the old one nor in the pool")
+    ours = result.root != check.old_root
+    if ours and not result.pool[0] <= result.root < result.pool[1]:
+        wrong.append(f"root pointer {result.root:#x}: neither the old one nor in the pool")
     if bool(note.flags & COMMITTED) != ours:
-        wrong.append(f"root pointer {result.rtaddr:#x}, but flags {note.flags:#x}")
+        wrong.append(f"root pointer {result.root:#x}, but flags {note.flags:#x}")
     if (status in (UNIT_TAKEN, UNIT_FAILED_AFTER)) != ours:
-        wrong.append(f"root pointer {result.rtaddr:#x}, but status {status}")
-    if after[0] != result.rtaddr:
-        wrong.append(f"root pointer {result.rtaddr:#x}, but the note says {after[0]:#x}")
+        wrong.append(f"root pointer {result.root:#x}, but status {status}")
+    if after[0] != result.root:
+        wrong.append(f"root pointer {result.root:#x}, but the note says {after[0]:#x}")
     return wrong
 
 
@@ -283,8 +290,8 @@ def hand_over(check, points, faults, what=""):
             wrong = check.hand_over(result)
             if not wrong and result.bp[0x1E8] != check.off.bp[0x1E8]:
                 wrong.append("the pool is not reserved")
-            if not wrong and not result.pool[0] <= result.rtaddr < result.pool[1]:
-                wrong.append(f"root pointer {result.rtaddr:#x}")
+            if not wrong and not result.pool[0] <= result.root < result.pool[1]:
+                wrong.append(f"root pointer {result.root:#x}")
             if not wrong and result.note:
                 if result.note.stop != STOP_NONE or result.note.phase != VERIFY or not result.note.flags & COMMITTED:
                     wrong.append(f"stop {result.note.stop}, phase {result.note.phase}, flags {result.note.flags:#x}")
@@ -314,13 +321,13 @@ def every_function(check, faults):
                 continue
             reached += 1
             trouble = check.hand_over(result)
-            if result and result.rtaddr == check.old_root and result.vtd != check.off.vtd and result.note and \
+            if result and result.root == check.old_root and result.unit != check.off.unit and result.note and \
                     result.note.stop < 64:
-                trouble.append(f"called untouched: {differences(result.vtd, check.off.vtd)}")
+                trouble.append(f"called untouched: {differences(result.unit, check.off.unit)}")
             if result and result.note and result.note.units:
                 trouble += done_as_told(check, result) if result.note.phase >= COMMIT else []
-            if result and result.rtaddr != check.old_root and result.note and 1 <= result.note.stop <= 63:
-                trouble.append(f"stop {result.note.stop} with root pointer {result.rtaddr:#x}")
+            if result and result.root != check.old_root and result.note and 1 <= result.note.stop <= 63:
+                trouble.append(f"stop {result.note.stop} with root pointer {result.root:#x}")
             wrong += [f"{name}: {line}" for line in trouble]
         if reached < 100:
             wrong.append(f"only {reached} functions reached")
@@ -379,8 +386,8 @@ def stays_hidden(check):
                 wrong = ["the place, or the kernel, was not reached"]
             elif struct.unpack_from("<Q", result.bp, 0x70)[0] == shown or "acpi_rsdp=" not in result.line:
                 wrong = ["the IOMMU is shown"]
-            elif not result.gsts >> 31 or not result.pool[0] <= result.rtaddr < result.pool[1] or result.old_changed:
-                wrong = [f"GSTS {result.gsts:#x}, RTADDR {result.rtaddr:#x}, {result.old_changed}"]
+            elif not result.is_on or not result.pool[0] <= result.root < result.pool[1] or result.old_changed:
+                wrong = [f"on: {result.is_on}, root pointer {result.root:#x}, {result.old_changed}"]
             check.report(f"hidden: {fault.name} at {name}", wrong)
 
 
@@ -404,11 +411,45 @@ def no_end_of_exceptions(check):
 def old_translation_never_off(check):
     """QEMU's own word on it: translation was turned on by the ROM in each run, and off never."""
     lines = (check.bench.folder / "trace").read_text().splitlines()
-    off = [line for line in lines if line.startswith("vtd_dmar_enable") and not line.endswith("enable 1")]
+    off = check.bench.unit.turned_off(lines)
     wrong = [f"{len(off)} times off"] if off else []
     if not lines:
         wrong.append("QEMU traced nothing")
     check.report(f"translation went on {len(lines)} times, and off never", wrong)
+
+
+def scalable(check, full):
+    """VT-d in scalable mode."""
+    check.bench = bench = open_bench(device=VTD.DEVICE + ",x-scalable-mode=on")
+    try:
+        check.kernel(scalable=True)
+        before_commit(check, BEFORE if full else BEFORE[-3:], EVERYWHERE, "scalable: ")
+        after_commit(check, AFTER, EVERYWHERE, "scalable: ")
+        every_access(check, "op_mmio_write", UD)
+        old_translation_never_off(check)
+    finally:
+        bench.close()
+
+
+def amd(check, full):
+    """AMD-Vi."""
+    check.bench = bench = open_bench(unit=AMD)
+    try:
+        check.kernel()
+        before_commit(check, BEFORE if full else BEFORE[-4:], EVERYWHERE, "AMD: ")
+        after_commit(check, AFTER_AMD, EVERYWHERE, "AMD: ")
+        hand_over(check, HAND_OVER if full else HAND_OVER[:1] + HAND_OVER[-1:], EVERYWHERE, "AMD: ")
+        every_access(check, "op_mmio_write", UD)
+        every_access(check, "op_mmio_write", NMI)
+        every_access(check, "op_mmio_read", UD)
+        every_function(check, (UD, NMI))
+        for policy in ("preserve", "scratch", "block"):
+            check.kernel(f"cofferdam.policy={policy}")
+            after_commit(check, AFTER_AMD, EVERYWHERE if full else (UD, NMI), f"AMD, {policy}: ")
+        stays_hidden(check)
+        old_translation_never_off(check)
+    finally:
+        bench.close()
 
 
 def main():
@@ -433,7 +474,7 @@ def main():
         every_access(check, "op_mmio_read", UD)
         every_function(check, (UD, NMI))
         for what, words_, options in (
-                ("5-level: ", "", {"la57": True}), ("registers: ", "", {"steps": vtd_steps(queue=False, remapping=False)}),
+                ("5-level: ", "", {"la57": True}), ("registers: ", "", {"steps": VTD.steps(queue=False, remapping=False)}),
                 ("preserve: ", "cofferdam.policy=preserve", {}), ("scratch: ", "cofferdam.policy=scratch", {}),
                 ("block: ", "cofferdam.policy=block", {})):
             check.kernel(words_, **options)
@@ -444,15 +485,8 @@ def main():
         old_translation_never_off(check)
     finally:
         bench.close()
-    check.bench = bench = open_bench(devices=("intel-iommu,intremap=on,aw-bits=48,x-scalable-mode=on",))
-    try:
-        check.kernel(scalable=True)
-        before_commit(check, BEFORE if full else BEFORE[-3:], EVERYWHERE, "scalable: ")
-        after_commit(check, AFTER, EVERYWHERE, "scalable: ")
-        every_access(check, "op_mmio_write", UD)
-        old_translation_never_off(check)
-    finally:
-        bench.close()
+    scalable(check, full)
+    amd(check, full)
     print(f"1..{check.number}")
     sys.exit(1 if check.failed else 0)
 

@@ -8,9 +8,12 @@ from contextlib import closing
 
 sys.dont_write_bytecode = True  # keeps the source tree clean
 
-from bench import (BOOT_PARAMS, CR3_ENTRY, CR3_ENTRY5, CRASH, ELFCORE, FIRMWARE, IMAGE, MIB, SIZE, STACK,  # noqa: E402
-                   TABLES, Bench, Kexec, vtd_steps, words)
+from bench import Bench, Kexec  # noqa: E402
+from layout import (BOOT_PARAMS, CR3_ENTRY, CR3_ENTRY5, CRASH, ELFCORE, FIRMWARE, IMAGE, MIB, SIZE, STACK,  # noqa: E402
+                    TABLES)
+from remote import words  # noqa: E402
 from tap import main  # noqa: E402
+from units import AMD, VTD  # noqa: E402
 
 # Linux, Documentation/arch/x86/boot.rst: fields of type "read", which describe the image, as (offset, size).
 IMAGE_FIELDS = ((0x1F1, 1), (0x1F4, 4), (0x1FE, 2), (0x200, 2), (0x202, 4), (0x206, 2), (0x20E, 2), (0x22C, 4),
@@ -62,7 +65,23 @@ def test_taken_over(folder):
             result = hand_over(bench, la57=la57)
             state(result, la57)
             boot_params(bench, result, note=True)
-            assert result.note.stop == 0 and result.pool[0] <= result.rtaddr < result.pool[1]
+            assert result.note.stop == 0 and result.pool[0] <= result.root < result.pool[1]
+
+
+def test_taken_over_amd(folder):
+    """The same with AMD-Vi: what is left is what Linux takes over, copied or in place."""
+    with closing(Bench(folder, unit=AMD)) as bench:
+        result = hand_over(bench)
+        state(result)
+        boot_params(bench, result, note=True)
+        assert result.note.stop == 0 and result.is_on
+        start, end = result.pool
+        assert start <= result.root < end and result.root & 0xFFF == 1, hex(result.root) # 8 KiB, as it was
+        for offset in (0x08, 0x10): # command buffer and event log: 8 KiB each
+            base = result.register(offset)
+            assert base >> 56 == 9 and start <= base & 0xFFFFFFFFF000 < end, hex(base)
+        control = result.register(0x18)
+        assert control & 0x100D == 0x1005, hex(control) # on, with both, and events do not interrupt
 
 
 def test_switched_off(folder):
@@ -70,7 +89,7 @@ def test_switched_off(folder):
         result = hand_over(bench, "cofferdam.off")
         state(result)
         boot_params(bench, result, note=True)
-        assert result.note.stop == 1 and result.rtaddr == TABLES and result.gsts >> 31
+        assert result.note.stop == 1 and result.root == TABLES and result.is_on
 
 
 def test_without_a_note(folder):
@@ -80,7 +99,7 @@ def test_without_a_note(folder):
             result = hand_over(bench, line, elfcorehdr=header)
             state(result)
             boot_params(bench, result, note=False)
-            assert result.line == bench_line(line, header) and result.rtaddr == TABLES
+            assert result.line == bench_line(line, header) and result.root == TABLES
 
 
 def bench_line(line, header):
@@ -98,13 +117,13 @@ def test_image_header_damaged(folder):
         assert result, bench.why
         state(result)
         boot_params(bench, result, note=False)
-        assert result.rtaddr == TABLES
+        assert result.root == TABLES
 
 
 def test_old_headers_stay_readable(folder):
     """The ELF headers with our note hold what the loader's held, and one PT_NOTE more."""
     with closing(Bench(folder)) as bench:
-        result = hand_over(bench, steps=vtd_steps(queue=False, remapping=False))
+        result = hand_over(bench, steps=VTD.steps(queue=False, remapping=False))
         at = int(result.line.split()[0].split("=")[1], 0)
         old, new = bench.before[ELFCORE:ELFCORE + 4096], result.memory[at:at + 4096]
         count = struct.unpack_from("<H", old, 56)[0]

@@ -14,8 +14,9 @@
 #define ORDER_ENTRY   0x28
 #define ORDER_BP      0x30
 #define ORDER_RSP     0x38
-#define ORDER_COUNT   0x40 // steps that follow
-#define ORDER_STEPS   0x48 // of STEP_SIZE bytes each: kind u32, mask u32, address u64, value u64
+#define ORDER_UNIT    0x40 // two stretches of the IOMMU's registers for the payload to copy: address, dwords; twice
+#define ORDER_COUNT   0x60 // steps that follow
+#define ORDER_STEPS   0x68 // of STEP_SIZE bytes each: kind u32, mask u32, address u64, value u64
 #define STEP_SIZE     24
 #define STEP_WRITE32  0
 #define STEP_WRITE64  1
@@ -29,12 +30,10 @@
 #define RESULT_CTRL  0xA0 // cr0 cr3 cr4 efer
 #define RESULT_GDTR  0xC0
 #define RESULT_IDTR  0xD0
-#define RESULT_VTD   0x100 // registers 0 to 22Fh of the IOMMU
-#define VTD_DWORDS   140
+#define RESULT_UNIT  0x100 // registers of the IOMMU, as ordered
 
 #define BENCH_GDT    0x5000
 #define BENCH_WAY    0x6000 // the last instructions before the image
 #define BENCH_MAGIC  0x48434E4542
-#define BENCH_VTD    0xFED90000
 
 #endif

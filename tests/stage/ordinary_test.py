@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 sys.dont_write_bytecode = True  # keeps the source tree clean
 
-from bench import (BOOT_PARAMS, CMDLINE, INITRD, IOVA, MIB, OLD, RIDS, ROOT, SIZE, TABLES, Bench, Kexec,  # noqa: E402
-                   said, vtd_steps)
+from bench import Bench, Kexec, said  # noqa: E402
+from layout import BOOT_PARAMS, CMDLINE, INITRD, IOVA, MIB, OLD, SIZE, TABLES  # noqa: E402
+from tap import ROOT  # noqa: E402
+from units import VTD  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "lab"))
 
@@ -50,7 +52,7 @@ def kept_note(bench, result):
 
 
 def tables(result):
-    return Tables(lambda at, size: result.memory[at:at + size] if at + size <= SIZE else None, result.rtaddr)
+    return Tables(lambda at, size: result.memory[at:at + size] if at + size <= SIZE else None, result.root)
 
 
 def reserved(result):
@@ -73,12 +75,12 @@ def no_old_table_in_use(result):
 def test_live_translation_is_frozen_without_old_tables(folder):
     with machine(folder) as bench:
         result = run(bench)
-        assert result.gsts >> 31 and result.rtaddr != TABLES
+        assert result.is_on and result.root != TABLES
         note = kept_note(bench, result)
         assert (note.stop, note.phase) == (0, 5) and note.flags & COMMITTED
         reserved(result)
         view = no_old_table_in_use(result)
-        for rid in RIDS:
+        for rid in VTD.RIDS:
             leaves = view.leaves(rid)
             assert [leaf.iova for leaf in leaves] == [IOVA + 0x1000 * i for i in range(8)], leaves
             assert all(leaf.read and not leaf.write for leaf in leaves), leaves
@@ -91,7 +93,7 @@ def test_preserve_writes_old_memory_alone(folder):
         view = no_old_table_in_use(result)
         placed = [result.pool, (8 * MIB, result.pool[1]), (INITRD, INITRD + 0x10000),
                   (BOOT_PARAMS, BOOT_PARAMS + 4096), (CMDLINE, CMDLINE + 4096)]
-        for rid in RIDS:
+        for rid in VTD.RIDS:
             leaves = view.leaves(rid)
             assert len(leaves) == 8 and all(leaf.write for leaf in leaves), leaves
             for leaf in leaves:
@@ -102,10 +104,10 @@ def test_preserve_writes_old_memory_alone(folder):
 def test_block_and_scratch(folder):
     with machine(folder) as bench:
         view = no_old_table_in_use(run(bench, "cofferdam.policy=block"))
-        assert all(view.leaves(rid) == [] for rid in RIDS) and all(rid in view.contexts for rid in RIDS)
+        assert all(view.leaves(rid) == [] for rid in VTD.RIDS) and all(rid in view.contexts for rid in VTD.RIDS)
         result = run(bench, "cofferdam.policy=scratch")
         view = tables(result)
-        for rid in RIDS:
+        for rid in VTD.RIDS:
             page, read, write = view.translate(rid, IOVA + 0x5123)
             assert read and write and result.pool[0] <= page < result.pool[1]
             assert page == view.translate(rid, 0x123)[0], "one page for all"
@@ -113,8 +115,8 @@ def test_block_and_scratch(folder):
 
 def test_translation_off_is_left_alone(folder):
     with machine(folder) as bench:
-        result = run(bench, steps=vtd_steps(queue=False, translation=False))
-        assert not result.gsts >> 31 and result.rtaddr == TABLES
+        result = run(bench, steps=VTD.steps(queue=False, translation=False))
+        assert not result.is_on and result.root == TABLES
         assert said(bench, r"hand-over: untouched, stop 6 ")
         assert sorted(result.e820) == sorted(Kexec("", crash=False).e820()), "boot_params changed"
 
@@ -122,7 +124,7 @@ def test_translation_off_is_left_alone(folder):
 def test_option_off(folder):
     with machine(folder) as bench:
         result = run(bench, "cofferdam.off")
-        assert result.gsts >> 31 and result.rtaddr == TABLES
+        assert result.is_on and result.root == TABLES
         assert said(bench, r"hand-over: untouched, stop 1 ")
         assert sorted(result.e820) == sorted(Kexec("", crash=False).e820()), "boot_params changed"
 
@@ -130,7 +132,7 @@ def test_option_off(folder):
 def test_five_level_processor_tables(folder):
     with machine(folder) as bench:
         result = run(bench, la57=True)
-        assert result.control[2] == 0x1020 and result.rtaddr != TABLES
+        assert result.control[2] == 0x1020 and result.root != TABLES
         no_old_table_in_use(result)
 
 
@@ -149,9 +151,9 @@ def test_a_pool_too_small_for_the_copies(folder):
             result = bench.finish()
             assert result, bench.why
             if stop:
-                assert said(bench, rf"hand-over: untouched, stop {stop} ") and result.rtaddr == TABLES
+                assert said(bench, rf"hand-over: untouched, stop {stop} ") and result.root == TABLES
             else:
-                assert said(bench, r"hand-over: taken over, freeze") and result.rtaddr != TABLES
+                assert said(bench, r"hand-over: taken over, freeze") and result.root != TABLES
 
 
 def test_what_may_be_a_crash_is_none(folder):
@@ -161,7 +163,7 @@ def test_what_may_be_a_crash_is_none(folder):
             bench.load(Kexec("", crash=False), lambda memory, line=line: memory.put(CMDLINE, line))
             result = bench.finish()
             assert result, bench.why
-            assert result.gsts >> 31 and result.rtaddr == TABLES
+            assert result.is_on and result.root == TABLES
             assert said(bench, r"hand-over: untouched, stop 14 ")
 
 

@@ -46,10 +46,13 @@ payload_entry:
     sidt BENCH_RESULT + RESULT_IDTR
     movq BENCH_ORDERS + ORDER_CR3_ALL, %rax
     movq %rax, %cr3
-    movl $BENCH_VTD, %esi
-    movl $(BENCH_RESULT + RESULT_VTD), %edi
-    movl $VTD_DWORDS, %ecx
+    movl $(BENCH_RESULT + RESULT_UNIT), %edi
     cld
+    movq BENCH_ORDERS + ORDER_UNIT + 0x00, %rsi
+    movq BENCH_ORDERS + ORDER_UNIT + 0x08, %rcx
+    rep movsl
+    movq BENCH_ORDERS + ORDER_UNIT + 0x10, %rsi
+    movq BENCH_ORDERS + ORDER_UNIT + 0x18, %rcx
     rep movsl
     movabsq $BENCH_MAGIC, %rax
     movq %rax, BENCH_RESULT + RESULT_MAGIC

@@ -159,14 +159,14 @@ class Qmp:
 class Qemu:
     """A machine that stands still at its reset vector. ram: file that is its memory."""
 
-    def __init__(self, folder, rom, ram, size, devices=(), cpu="max"):
+    def __init__(self, folder, rom, ram, size, devices=(), cpu="max", trace="vtd_dmar_enable"):
         self.console = folder / "console"
         self.trace = folder / "trace"
         command = [
             "qemu-system-x86_64", "-accel", "tcg", "-M", "q35,kernel-irqchip=off,memory-backend=ram,hpet=off", "-cpu", cpu,
             "-m", str(size >> 20), "-object", f"memory-backend-file,id=ram,size={size},mem-path={ram},share=on",
             "-bios", str(rom), "-nodefaults", "-display", "none", "-no-user-config", "-S",
-            "-serial", f"file:{self.console}", "-trace", "enable=vtd_dmar_enable", "-D", str(self.trace),
+            "-serial", f"file:{self.console}", "-trace", f"enable={trace}", "-D", str(self.trace),
             "-chardev", f"socket,id=gdb,path={folder}/gdb,server=on,wait=off", "-gdb", "chardev:gdb",
             "-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
         for device in devices:
