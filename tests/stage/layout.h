@@ -14,13 +14,14 @@
 #define ORDER_ENTRY   0x28
 #define ORDER_BP      0x30
 #define ORDER_RSP     0x38
-#define ORDER_UNIT    0x40 // two stretches of the IOMMU's registers for the payload to copy: address, dwords; twice
-#define ORDER_COUNT   0x60 // steps that follow
-#define ORDER_STEPS   0x68 // of STEP_SIZE bytes each: kind u32, mask u32, address u64, value u64
-#define STEP_SIZE     24
-#define STEP_WRITE32  0
-#define STEP_WRITE64  1
-#define STEP_WAIT32   2 // until (word & mask) == value
+#define ORDER_UNIT                                                                                           \
+    0x40 // two stretches of the IOMMU's registers for the payload to copy: address, dwords; twice
+#define ORDER_COUNT  0x60 // steps that follow
+#define ORDER_STEPS  0x68 // of STEP_SIZE bytes each: kind u32, mask u32, address u64, value u64
+#define STEP_SIZE    24
+#define STEP_WRITE32 0
+#define STEP_WRITE64 1
+#define STEP_WAIT32  2 // until (word & mask) == value
 
 // What the payload leaves.
 #define BENCH_RESULT 0x3000
