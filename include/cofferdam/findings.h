@@ -172,7 +172,9 @@ enum dam_severity {
     X(DAM_F_PASIDS_BELOW, 181, DAM_INFO,                                                                     \
       "requests with PASID are contained by the tables of those without (raw: device table entry)")          \
     X(DAM_F_LEAF_RIGHTS, 182, DAM_INFO,                                                                      \
-      "QEMU's unit, which forgets what entries above a leaf take away: frozen leaf by leaf (address)")
+      "QEMU's unit, which forgets what entries above a leaf take away: frozen leaf by leaf (address)")       \
+    X(DAM_F_APERTURES, 183, DAM_WARN,                                                                        \
+      "unit that leads translated addresses elsewhere (MARC), left alone (raw: control)")
 
 enum dam_finding_code {
 #define DAM_X(name, value, severity, text) name = value,

@@ -378,6 +378,37 @@ static void forgive(struct fake_vtd *fake, unsigned unit, uint16_t offset, uint6
         u->fail_command = 0;
 }
 
+// States that are told and left alone before anything is planned.
+static void unsupported(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t control, efr;
+        uint16_t finding;
+    } list[] = {{1ull << 34, 0, DAM_F_DEVTAB_SEGMENTS},
+                {7ull << 34, 0, DAM_F_DEVTAB_SEGMENTS},
+                {1ull << 40, 0, DAM_F_APERTURES},
+                {0, FAKE_AMD_EFR_HATS(3), DAM_F_NO_HOST_TABLES}};
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        begin(1);
+        assert_true(machine_start(&m));
+        u->control |= list[i].control;
+        u->efr |= list[i].efr;
+        assert_int_equal(machine_run(&m), DAM_STOP_MODE);
+        machine_report(&m);
+        assert_int_equal(machine_findings(&m, list[i].finding), 1);
+        assert_int_equal(u->writes, 0);
+        end();
+    }
+    // Off, and not to be raised.
+    begin(1);
+    assert_true(machine_start(&m));
+    u->control = 0;
+    assert_int_equal(machine_run(&m), DAM_STOP_IOMMU_OFF);
+    assert_int_equal(u->writes, 0);
+    end();
+}
+
 // A command that the unit takes for wrong, once: it is begun again.
 static void command_errors(void **state)
 {
@@ -521,10 +552,10 @@ int main(void)
         cmocka_unit_test(other_policies), cmocka_unit_test(what_the_unit_is_like),
         cmocka_unit_test(old_units),      cmocka_unit_test(pasids),
         cmocka_unit_test(broken_entries), cmocka_unit_test(broken_tables),
-        cmocka_unit_test(left_alone),     cmocka_unit_test(command_errors),
-        cmocka_unit_test(changed_tables), cmocka_unit_test(shared_table),
-        cmocka_unit_test(segments),       cmocka_unit_test(raised),
-        cmocka_unit_test(interrupts),
+        cmocka_unit_test(left_alone),     cmocka_unit_test(unsupported),
+        cmocka_unit_test(command_errors), cmocka_unit_test(changed_tables),
+        cmocka_unit_test(shared_table),   cmocka_unit_test(segments),
+        cmocka_unit_test(raised),         cmocka_unit_test(interrupts),
     };
     return cmocka_run_group_tests_name("amdvi takeover", tests, NULL, NULL);
 }

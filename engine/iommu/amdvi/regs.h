@@ -41,6 +41,7 @@
 #define AMDVI_CONTROL_GALOG_INT      29, 29
 #define AMDVI_CONTROL_DUAL_EVENT_LOG 33, 32
 #define AMDVI_CONTROL_SEGMENTS       36, 34 // 2^n device tables
+#define AMDVI_CONTROL_MARC           40, 40 // what is translated may be led elsewhere, by apertures
 #define AMDVI_CONTROL_INT_MODE       44, 43 // 1: interrupt tables of up to 2048 entries
 #define AMDVI_CONTROL_XT             50, 50 // destinations of 32 bits
 #define AMDVI_CONTROL_XT_INT         51, 51 // its own interrupts by the registers from 0170h on

@@ -141,6 +141,8 @@ static uint16_t obstacle(const struct amdvi_unit *unit, uint64_t control)
 {
     if (dam_bits_get(control, AMDVI_CONTROL_SEGMENTS) > dam_bits_get(unit->features.efr, AMDVI_EFR_SEGMENTS))
         return DAM_F_DEVTAB_SEGMENTS;
+    if (dam_bits_get(control, AMDVI_CONTROL_MARC))
+        return DAM_F_APERTURES;
     return amdvi_host_levels(&unit->features) == 0 ? DAM_F_NO_HOST_TABLES : DAM_F_NONE;
 }
 
