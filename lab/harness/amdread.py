@@ -4,8 +4,8 @@
 It shares no code with the engine and is written from the specification's tables (AMD I/O Virtualization Technology,
 48882: device table entries, I/O page tables for host translations), so that the lab can say what every requester could
 reach before and after the takeover without believing the program it judges. What the hardware would refuse (reserved
-bits, modes and levels that do not exist, pointers to nothing) maps nothing here either. Guest tables (GV) are not read:
-no QEMU has them, and an entry that asks for them is broken.
+bits, modes and levels that do not exist, pointers to nothing) maps nothing here either. Guest tables are not read: no
+QEMU has them. An entry that has them for requests without PASID (GIOV) is broken.
 """
 from dataclasses import dataclass
 from typing import Callable
@@ -13,7 +13,7 @@ from typing import Callable
 from .views import ADDRESS, BLOCKED, BROKEN, PAGE, PASS_THROUGH, SECOND, Context, Leaf, Views, bits
 
 ENTRY = 32
-V, TV, GV = 1 << 0, 1 << 1, 1 << 55
+V, TV, GIOV, GV = 1 << 0, 1 << 1, 1 << 54, 1 << 55
 SA = 1 << 34  # of the second word: nothing that is refused is logged
 RESERVED = (bits(6, 2), 0, bits(53, 52), bits(14, 0) | bits(52, 48))
 PTE_RESERVED = bits(56, 52)
@@ -53,7 +53,7 @@ class AmdTables(Views):
                         self.root + ENTRY * rid, rights)
         if not low & V:  # nothing else of the entry is about DMA
             entry.kind, entry.rights, entry.named, entry.faults_off = PASS_THROUGH, 3, False, False
-        elif any(word & wrong for word, wrong in zip(words, RESERVED)) or levels == 7 or low & TV and low & GV:
+        elif any(word & wrong for word, wrong in zip(words, RESERVED)) or levels == 7 or (low & TV and low & GV and low & GIOV):
             entry.kind = BROKEN
         elif not low & TV or (not levels and not rights):
             entry.kind, entry.named = BLOCKED, False

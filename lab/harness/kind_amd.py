@@ -52,7 +52,7 @@ class Amd(Kind):
     def accesses(self, events: Counter, tables: Views | None) -> Counter:
         """The trace has the start of the page that was found, whatever its size: the tables tell which part is meant.
 
-        What is refused leads to 0 there, or, where the entry says that nothing passes, to itself.
+        What is refused leads to 0 there, which may also be meant, or, where the entry says that nothing passes, to itself.
         """
         out: Counter = Counter()
         for text, n in events.items():
@@ -62,9 +62,9 @@ class Amd(Kind):
             bus, slot, function, iova, target = (int(g, 16) for g in found.groups())
             source, page = bus << 8 | slot << 3 | function, iova & -PAGE
             entry = tables.entry(source) if tables else None
-            if (not target and page) or (entry and entry.kind == BLOCKED and target == page):
+            at, size, _ = (tables.page(source, iova) if tables else None) or (-1, PAGE, 0)
+            if (not target and at) or (entry and entry.kind == BLOCKED and target == page):
                 continue
-            size = (tables.page(source, iova) or (0, PAGE, 0))[1] if tables else PAGE
             out[(source, page, (target & -size) + (page & size - 1), PAGE - 1)] += n
         return out
 

@@ -58,8 +58,8 @@ def dte_mode_7(p: Planter) -> None:
 
 @case(VICTIM_LOST)
 def dte_guest_nowhere(p: Planter) -> None:
-    """the device table entry asks for guest translation by a table where no memory is"""
-    p.put(p.context, p.word(p.context) | 1 << 55)
+    """the device table entry asks for guest translation alone, by a table where no memory is"""
+    p.put(p.context, p.word(p.context) & ~(MODE | ADDRESS) | 3 << 54)
     p.put(p.context + 8, p.word(p.context + 8) | NOWHERE >> 31 << 43)
 
 

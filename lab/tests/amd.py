@@ -86,7 +86,7 @@ def test_refusals():
     check("amd: mode 0 without rights", entry(3).kind, BLOCKED)
     check("amd: mode 7", entry(good | 7 << 9).kind, BROKEN)
     check("amd: reserved bits", [entry(good | 4).kind, entry(good, 7, 1 << 52).kind, entry(good, 7, 0, 1).kind], [BROKEN] * 3)
-    check("amd: guest translation", entry(good | 1 << 55).kind, BROKEN)
+    check("amd: guest translation, of plain requests and not", (entry(good | 3 << 54).kind, entry(good | 1 << 55).kind), (BROKEN, SECOND))
     check("amd: a table where none may lie", entry(POOL[0] | 3 << 9 | 3 | IRW).kind, BROKEN)
     check("amd: a device table where none may lie", len(tables(Memory(), POOL[0], inside).broken_halves), 512)
 
@@ -197,6 +197,7 @@ def test_kind():
              b"amdvi_translation_result devid: 00:03.0 gpa 0x212345 hpa 0xa00000": 2,
              b"amdvi_translation_result devid: 00:03.0 gpa 0x7000 hpa 0x0": 4,
              b"amdvi_translation_result devid: 00:04.0 gpa 0x7000 hpa 0x7000": 5,
+             b"amdvi_translation_result devid: 00:03.0 gpa 0x10 hpa 0x0": 6,
              b"amdvi_page_fault error: page fault accessing guest physical address 0x7000": 4}
     seen = Amd().accesses(Counter(lines), tables(amd(0x1000, 0x10000, LEAVES)))
     check("amd: accesses, those refused left out", dict(seen),

@@ -150,6 +150,8 @@ void box_take_over(enum dam_policy policy)
         assert_int_equal(box_write_lands_at(0, RX_IOVA), RX);
         assert_int_equal(box_write_lands_at(0, CRASH_IOVA), CRASH + 0x3000);
         assert_true(box_reads_true_data(1, SHARED, SHARED));
+        if (b.left)
+            b.left();
     }
 
     assert_int_equal(dam_takeover_new(&b.config, &b.t), DAM_OK);

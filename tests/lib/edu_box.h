@@ -77,7 +77,8 @@ struct box {
     uint8_t *before; // RAM at the last look
     unsigned looks, loads;
     bool with_rmrr;
-    bool off; // the old kernel left translation off: device 0 works at RX and TX themselves
+    void (*left)(void); // how the dead kernel left the unit besides; may be NULL
+    bool off;           // the old kernel left translation off: device 0 works at RX and TX themselves
 };
 
 extern struct box b;

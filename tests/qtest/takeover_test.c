@@ -16,6 +16,8 @@ static const struct box_mode modes[] = {
     {"intel-iommu,aw-bits=39", 0, 3},
     {"intel-iommu,aw-bits=48,x-scalable-mode=on", 2, 4},
     {"intel-iommu,aw-bits=39,x-scalable-mode=on", 2, 3},
+    {"amd-iommu", 0, 3},
+    {"amd-iommu,intremap=off", 0, 4},
 };
 static const struct box_mode first_stage = {"intel-iommu,aw-bits=48,x-scalable-mode=on,x-flts=on", 1, 4};
 
@@ -35,6 +37,11 @@ static void freeze(void)
     memset(b.q.ram + RX, 0, SIZE);
     assert_int_equal(box_write_lands_at(0, RX_IOVA), 0);
     assert_int_equal(box_write_lands_at(1, SHARED), 0);
+    // Nor by what a read has left in them.
+    memset(b.q.ram + RX, 0x77, SIZE);
+    box_read_from(0, RX_IOVA);
+    memset(b.q.ram + RX, 0, SIZE);
+    assert_int_equal(box_write_lands_at(0, RX_IOVA), 0);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(box_loaded_write_lands_at(0, RX_IOVA), 0);
         assert_int_equal(box_loaded_write_lands_at(1, SHARED), 0);

@@ -12,6 +12,7 @@ static const struct box_mode modes[] = {
     {"intel-iommu,aw-bits=48", 0, 4},
     {"intel-iommu,aw-bits=39", 0, 3},
     {"intel-iommu,aw-bits=48,x-scalable-mode=on", 2, 4},
+    {"amd-iommu", 0, 3},
 };
 
 // Below the pool, and not quite all of the crash region.
