@@ -10,9 +10,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "inspect/kind.h"
 #include "inspect/progress.h"
-#include "inspect/scan.h"
-#include "lib/old_kernel.h"
+#include "lib/old_amd.h"
 
 #define PAGES 1024u
 #define BASE  0x40000000ull
@@ -292,13 +292,101 @@ static void test_interrupted(void **state)
     assert_int_equal(found.count, 0);
 }
 
+// ---- device tables
+static uint64_t host_tree(unsigned mode)
+{
+    uint64_t root = old_kernel_page(&old);
+    for (unsigned i = 0; i < 20; i++)
+        old_amd_map(&old, root, mode, 0, i * 0x1000, BASE + i * 0x3000, OLD_R | OLD_W);
+    return root;
+}
+
+static void expect_table(uint64_t root, uint64_t size, unsigned strong, unsigned weak, unsigned unsound,
+                         unsigned unknown)
+{
+    assert_int_equal(found.count, 1);
+    assert_ptr_equal(found.roots[0].kind, &inspect_amdvi);
+    assert_int_equal(found.roots[0].root.v, root);
+    assert_int_equal(found.roots[0].size, size);
+    assert_int_equal(found.roots[0].strong, strong);
+    assert_int_equal(found.roots[0].weak, weak);
+    assert_int_equal(found.roots[0].unsound, unsound);
+    assert_int_equal(found.roots[0].unknown, unknown);
+}
+
+static void test_device_table(void **state)
+{
+    (void)state;
+    old_amd_begin(&old, ram, BASE, BYTES, 256);
+    assert_int_equal(scan(NULL), DAM_OK); // all of it blocks
+    assert_int_equal(found.count, 0);
+    old_amd_attach(&old, 0x10, 3, 1, host_tree(3), OLD_R | OLD_W);
+    old_amd_attach(&old, 0x18, 6, 2, host_tree(6), OLD_R);
+    old_amd_attach(&old, 0xF8, 4, 3, old_kernel_page(&old), OLD_R); // maps nothing
+    old_amd_pass(&old, 0x20, 4, OLD_R | OLD_W);
+    old_amd_pass(&old, 0x28, 5, OLD_R | OLD_W);
+    old_amd_guest(&old, 0x28, 2, true, 4);
+    *old_amd_gcr3(&old, 0x28, 0x205) = tree_first(4) | 1;
+    decoys();
+    assert_int_equal(scan(NULL), DAM_OK);
+    expect_table(BASE, 0x2000, 3, 2, 0, 0);
+    assert_false(found.more || found.gave_up);
+    // What is damaged, and what is not there.
+    old_amd_entry(&old, 0x30)[0] = OLD_AMD_V | OLD_AMD_TV | 4 | OLD_AMD_RW;
+    old_amd_attach(&old, 0x38, 3, 1, 0x7FFF000, OLD_R);
+    uint64_t gone = host_tree(3);
+    old_amd_attach(&old, 0x40, 3, 1, gone, OLD_R);
+    absent[(gone - BASE) / 4096] = true;
+    assert_int_equal(scan(NULL), DAM_OK);
+    expect_table(BASE, 0x2000, 3, 2, 2, 1);
+    absent[1] = true; // half of the table
+    assert_int_equal(scan(NULL), DAM_OK);
+    expect_table(BASE, 0x1000, 3, 1, 2, 1);
+    for (unsigned i = 0; i < 3; i++)
+        old_amd_entry(&old, 0x50 + i)[0] = ~0ull; // more is not damage
+    assert_int_equal(scan(NULL), DAM_OK);
+    assert_int_equal(found.count, 0);
+}
+
+// Where a table begins and ends when its neighbours look like parts of one, too.
+static void test_device_table_neighbours(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 16; at++) {
+        begin(NULL);
+        old_amd_begin(&old, ram, BASE, BYTES, 16 * 128);
+        old_amd_attach(&old, at * 128, 3, 1, host_tree(3), OLD_R);
+        assert_int_equal(scan(NULL), DAM_OK);
+        expect_table(BASE, 16 * 0x1000, 1, 0, 0, 0);
+        // Without one of its pages: what is left of it around the entry, as a power of two.
+        absent[12] = true;
+        assert_int_equal(scan(NULL), DAM_OK);
+        if (at < 8)
+            expect_table(BASE, 8 * 0x1000, 1, 0, 0, 0);
+        else if (at < 12)
+            expect_table(BASE + 8 * 0x1000, 4 * 0x1000, 1, 0, 0, 0);
+        else if (at == 13)
+            expect_table(BASE + 13 * 0x1000, 0x1000, 1, 0, 0, 0);
+        else if (at > 13)
+            expect_table(BASE + 14 * 0x1000, 2 * 0x1000, 1, 0, 0, 0);
+        else
+            assert_int_equal(found.count, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_legacy, begin),       cmocka_unit_test_setup(test_scalable, begin),
-        cmocka_unit_test_setup(test_pass_through, begin), cmocka_unit_test_setup(test_damaged, begin),
-        cmocka_unit_test_setup(test_absent, begin),       cmocka_unit_test_setup(test_root_entries, begin),
-        cmocka_unit_test_setup(test_ranking, begin),      cmocka_unit_test_setup(test_hostile, begin),
+        cmocka_unit_test_setup(test_device_table, begin),
+        cmocka_unit_test_setup(test_device_table_neighbours, begin),
+        cmocka_unit_test_setup(test_legacy, begin),
+        cmocka_unit_test_setup(test_scalable, begin),
+        cmocka_unit_test_setup(test_pass_through, begin),
+        cmocka_unit_test_setup(test_damaged, begin),
+        cmocka_unit_test_setup(test_absent, begin),
+        cmocka_unit_test_setup(test_root_entries, begin),
+        cmocka_unit_test_setup(test_ranking, begin),
+        cmocka_unit_test_setup(test_hostile, begin),
         cmocka_unit_test_setup(test_interrupted, begin), // the last one: signals are remembered
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
