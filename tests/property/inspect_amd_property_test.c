@@ -309,7 +309,10 @@ static void compare_probe(unsigned i, const struct inspect_tree *tree, uint64_t 
     struct naive_amd_result want = judge(i, iova, write);
     struct said way = inspected_way(&seen, tree, iova, write), range = inspected_range(&seen, iova, write);
     bool ram = !want.ok || tree->stage != DAM_STAGE_PASSTHROUGH || dam_ranges_contain(&dump.ram, want.pa, 1);
-    if (!good_enough(tree, iova, &want, &way, mutated) ||
+    enum inspect_way_end end = way.end == WAY_BEYOND ? WAY_NOT_MAPPED : way.end;
+    bool same = tree->stage == DAM_STAGE_PASSTHROUGH ||
+                (end == range.end && (end != WAY_MAPPED || way.pa == range.pa));
+    if (!same || !good_enough(tree, iova, &want, &way, mutated) ||
         (ram && !good_enough(tree, iova, &want, &range, mutated)))
         fail_at("%02x@%x, iova %llx, write %d: way ends %d at %llx, range %d at %llx, not %d %d %llx",
                 asked[i].devid, asked[i].pasid, (unsigned long long)iova, write, way.end,

@@ -94,6 +94,8 @@ dam_err inspect_follow(struct inspection *in, const struct inspect_tree *tree, u
     dam_err err = DAM_OK;
     if (!in_width(&tree->params, &iova)) {
         out->end = WAY_BEYOND;
+    } else if (!tree->r && !tree->w) {
+        out->end = WAY_NOT_MAPPED; // by the entries that lead to its tables
     } else if (tree->stage == DAM_STAGE_PASSTHROUGH) {
         out->end = WAY_MAPPED;
     } else {
