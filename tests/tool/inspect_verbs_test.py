@@ -683,6 +683,38 @@ def test_interrupted(folder):
     assert list(folder.iterdir()) == [folder / "wide.elf"]
 
 
+def endless(path):
+    """A raw image with holes, of 64 GiB: tables that share the next one, so that walking them takes minutes."""
+    root, contexts, tables = 0x1000, 0x2000, [0x3000, 0x4000, 0x5000, 0x6000]
+    with open(path, "wb") as file:
+        file.truncate(64 << 30)
+        def put(at, *words):
+            file.seek(at)
+            file.write(b"".join(word.to_bytes(8, "little") for word in words))
+        put(root, contexts | 1)
+        put(contexts + 16 * 0x10, tables[0] | 1, 5 << 8 | 2)
+        for table, below in zip(tables, tables[1:]):
+            put(table, *[below | 3] * 512)
+        put(tables[3], *[(n << 21) + (5 << 12) | 3 for n in range(512)])
+    return [str(path), "--map", f"0-{64 << 30:#x}=0", "--no-kernel", "--no-note", "--vtd-root", f"{root:#x},legacy"]
+
+
+def test_report_interrupted(folder):
+    head = endless(folder / "image")
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with subprocess.Popen([TOOL, "inspect", *head, "report", "-o", folder / "page.html"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
+            time.sleep(1.5)
+            assert process.poll() is None, process.communicate()
+            process.send_signal(number)
+            begin = time.monotonic()
+            output, error = process.communicate(timeout=60)
+        assert process.returncode == status, (number, process.returncode, error)
+        assert output == b"" and error.count(b"\n") == 1 and b"interrupted" in error, error
+        assert time.monotonic() - begin < 10
+        assert [entry.name for entry in folder.iterdir()] == ["image"]
+
+
 def test_colour(folder):
     m = Machine(folder)
     done = run("inspect", *m.head, "--color=always", "ranges", "00:02.0")
