@@ -174,7 +174,9 @@ enum dam_severity {
     X(DAM_F_LEAF_RIGHTS, 182, DAM_INFO,                                                                      \
       "QEMU's unit, which forgets what entries above a leaf take away: frozen leaf by leaf (address)")       \
     X(DAM_F_APERTURES, 183, DAM_WARN,                                                                        \
-      "unit that leads translated addresses elsewhere (MARC), left alone (raw: control)")
+      "unit that leads translated addresses elsewhere (MARC), left alone (raw: control)")                    \
+    X(DAM_F_IRT_FORM, 184, DAM_WARN,                                                                         \
+      "interrupts remapped by a table of another size than all others, or in no known way: refused (raw)")
 
 enum dam_finding_code {
 #define DAM_X(name, value, severity, text) name = value,

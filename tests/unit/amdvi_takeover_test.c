@@ -545,17 +545,69 @@ static void interrupts(void **state)
     }
 }
 
+// What Linux asks of every entry before it takes any of them over.
+static void linux_takes_over(void)
+{
+    for (unsigned rid = 0; rid < M_AMD_ENTRIES; rid++) {
+        uint64_t w = fake_amdvi_entry(m.amd, 0, rid)[2];
+        unsigned control = w >> 60 & 3, length = w >> 1 & 15;
+        if ((w & 1) && (control || length) && (control != 2 || length != 9))
+            fail_msg("requester %x: %llx", rid, (unsigned long long)w);
+    }
+}
+
+static void broken_interrupts(void **state)
+{
+    (void)state;
+    begin(1);
+    struct old_kernel *k = &m.k[0];
+    uint64_t strange = old_amd_interrupts(k, NIC, 9, false);
+    *old_kernel_word(k, strange) = 0x0031000D; // an NMI
+    uint64_t low = old_amd_interrupts(k, VIEW, 9, false);
+    *old_kernel_word(k, low + 8) = 0x00080001; // the vector of an exception
+    uint64_t sound = old_amd_interrupts(k, DISK, 9, false);
+    *old_kernel_word(k, sound + 16) = 0x00310005ull << 32;
+    uint64_t pin = old_amd_interrupts(k, SMBUS, 9, false);
+    *old_kernel_word(k, pin) = 0x0000001D; // of an I/O APIC
+    firmware_ivhd_special(&m.firmware, 1, SMBUS, 1);
+    memset(old_amd_entry(k, BLOCKED), 0xFF, 32);
+    old_amd_interrupts(k, NOBODY, 8, false);
+    old_amd_entry(k, 0x48)[2] = 1 | 1ull << 60;
+    old_amd_entry(k, 0x50)[2] = 1 | 5 << 1;
+    assert_int_equal(take(), DAM_STOP_NONE);
+    linux_takes_over();
+    assert_int_equal(machine_findings(&m, DAM_F_IRTE_STRANGE), 2);
+    assert_int_equal(machine_findings(&m, DAM_F_IRT_FORM), 2);
+    assert_int_equal(fake_amdvi_irq(m.amd, 0, NIC, 0).kind, FAKE_AMD_IRQ_ABORTED);
+    assert_int_equal(fake_amdvi_irq(m.amd, 0, VIEW, 2).kind, FAKE_AMD_IRQ_ABORTED);
+    assert_int_equal(fake_amdvi_irq(m.amd, 0, DISK, 5).vector, 0x31);
+    assert_int_equal(fake_amdvi_irq(m.amd, 0, SMBUS, 0).kind, FAKE_AMD_IRQ_REMAPPED);
+    assert_int_equal(fake_amdvi_irq(m.amd, 0, BLOCKED, 0).kind, FAKE_AMD_IRQ_ABORTED);
+    assert_int_equal(fake_amdvi_irq(m.amd, 0, 0x48, 0).kind, FAKE_AMD_IRQ_UNMAPPED);
+    assert_int_equal(fake_amdvi_irq(m.amd, 0, 0x50, 0).kind, FAKE_AMD_IRQ_ABORTED);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frozen),         cmocka_unit_test(frozen_leaves),
-        cmocka_unit_test(other_policies), cmocka_unit_test(what_the_unit_is_like),
-        cmocka_unit_test(old_units),      cmocka_unit_test(pasids),
-        cmocka_unit_test(broken_entries), cmocka_unit_test(broken_tables),
-        cmocka_unit_test(left_alone),     cmocka_unit_test(unsupported),
-        cmocka_unit_test(command_errors), cmocka_unit_test(changed_tables),
-        cmocka_unit_test(shared_table),   cmocka_unit_test(segments),
-        cmocka_unit_test(raised),         cmocka_unit_test(interrupts),
+        cmocka_unit_test(frozen),
+        cmocka_unit_test(frozen_leaves),
+        cmocka_unit_test(other_policies),
+        cmocka_unit_test(what_the_unit_is_like),
+        cmocka_unit_test(old_units),
+        cmocka_unit_test(pasids),
+        cmocka_unit_test(broken_entries),
+        cmocka_unit_test(broken_tables),
+        cmocka_unit_test(left_alone),
+        cmocka_unit_test(unsupported),
+        cmocka_unit_test(command_errors),
+        cmocka_unit_test(changed_tables),
+        cmocka_unit_test(shared_table),
+        cmocka_unit_test(segments),
+        cmocka_unit_test(raised),
+        cmocka_unit_test(interrupts),
+        cmocka_unit_test(broken_interrupts),
     };
     return cmocka_run_group_tests_name("amdvi takeover", tests, NULL, NULL);
 }
