@@ -79,14 +79,25 @@ static void look_at_entry(const struct looking *k, const uint64_t *words, uint64
     seen->strange |= dam_bits_get(raw, IRTE_TYPE) > 1 || vector < VECTOR_FIRST || vector > VECTOR_LAST;
 }
 
-// Looks at the table of a requester. False: it cannot be read.
+static uint64_t table_bytes(const struct looking *k, const struct amdvi_dte *dte)
+{
+    return (k->wide ? 16ull : 4ull) << dam_bits_get(dte->w[2], AMDVI_DTE_INTTABLEN);
+}
+
+static bool is_known(const struct looking *k, const struct amdvi_dte *dte)
+{
+    const uint64_t bytes = table_bytes(k, dte);
+    return bytes <= MAX_TABLE_BYTES &&
+           dam_ranges_contain(k->unit->iommu.old_memory->old_ram,
+                              dte->w[2] & dam_bits_mask(AMDVI_DTE_INTTABLE), bytes);
+}
+
+// Looks at the table of a requester, which is in known memory. False: it cannot be read.
 static bool look(struct looking *k, const struct amdvi_dte *dte, struct seen *seen)
 {
     struct iommu_unit *iommu = &k->unit->iommu;
     const uint64_t start = dte->w[2] & dam_bits_mask(AMDVI_DTE_INTTABLE), size = k->wide ? 16 : 4;
-    const uint64_t bytes = size << dam_bits_get(dte->w[2], AMDVI_DTE_INTTABLEN), end = start + bytes;
-    if (bytes > MAX_TABLE_BYTES || !dam_ranges_contain(iommu->old_memory->old_ram, start, bytes))
-        return false;
+    const uint64_t end = start + table_bytes(k, dte);
     for (uint64_t at = start; at < end && k->pages; k->pages--) {
         const uint64_t page = dam_align_down(at, DAM_PAGE_SIZE);
         const uint64_t to = page + DAM_PAGE_SIZE < end ? page + DAM_PAGE_SIZE : end;
@@ -115,7 +126,9 @@ static bool is_remapped(const struct looking *k, struct amdvi_dte *dte, uint16_t
         dte->w[2] &= ~dam_bits_mask(AMDVI_DTE_IV);
         return false;
     case REMAPPED:
-        if (dam_bits_get(dte->w[2], AMDVI_DTE_INTTABLEN) != k->length)
+        if (!is_known(k, dte))
+            *code = DAM_F_IRT_POINTER;
+        else if (dam_bits_get(dte->w[2], AMDVI_DTE_INTTABLEN) != k->length)
             *code = DAM_F_IRT_FORM;
         return true;
     default:
@@ -158,15 +171,15 @@ static void plan_entry(struct looking *k, uint16_t rid, struct amdvi_dte *dte)
     silence(dte);
 }
 
-// The length of most tables.
-static unsigned common_length(const struct amdvi_unit *unit)
+// The length of most tables, of those that can be tables.
+static unsigned common_length(const struct looking *k)
 {
     uint32_t count[16] = {0};
     unsigned best = 0;
     for (uint32_t rid = 0; rid < AMDVI_REQUESTERS; rid++) {
-        const struct amdvi_dte *dte = amdvi_planned(unit, (uint16_t)rid);
+        const struct amdvi_dte *dte = amdvi_planned(k->unit, (uint16_t)rid);
         if (dte && dam_bits_get(dte->w[2], AMDVI_DTE_IV) &&
-            dam_bits_get(dte->w[2], AMDVI_DTE_INTCTL) == REMAPPED)
+            dam_bits_get(dte->w[2], AMDVI_DTE_INTCTL) == REMAPPED && is_known(k, dte))
             count[dam_bits_get(dte->w[2], AMDVI_DTE_INTTABLEN)]++;
     }
     for (unsigned i = 1; i < 16; i++)
@@ -177,9 +190,10 @@ static unsigned common_length(const struct amdvi_unit *unit)
 void amdvi_plan_interrupts(struct iommu_unit *iommu, enum iommu_irqs irqs)
 {
     struct amdvi_unit *unit = amdvi_of(iommu);
-    struct looking k = {.unit = unit, .irqs = irqs, .length = common_length(unit), .pages = MAX_PAGES};
+    struct looking k = {.unit = unit, .irqs = irqs, .pages = MAX_PAGES};
     k.wide = dam_bits_get(unit->old_control, AMDVI_CONTROL_GA);
     k.may_post = k.wide && dam_bits_get(unit->old_control, AMDVI_CONTROL_GAM);
+    k.length = common_length(&k);
     for (uint32_t rid = 0; rid < AMDVI_REQUESTERS; rid++) {
         struct amdvi_dte *planned = amdvi_planned(unit, (uint16_t)rid);
         if (planned)
