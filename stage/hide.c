@@ -38,11 +38,21 @@ static bool apic_allows(uint64_t *id)
     return !locked && *id <= XAPIC_MAX_ID;
 }
 
-// Whether anything on the command line may ask for it: what it means depends on the tables.
-static bool may_be_wanted(void)
+// Whether the driver of each of these kinds (bit n: kinds[n]) is turned off. A word for another maker's says
+// nothing.
+static bool drivers_off(const struct iommu_kind *kinds, unsigned count, uint32_t which)
 {
-    const struct cmdline_options *o = &stage.options;
-    return cmdline_hides(o, true, false) || cmdline_hides(o, false, true);
+    bool off = which != 0;
+    for (unsigned i = 0; i < count; i++)
+        off &= !(which >> i & 1) || cmdline_turns_off(stage.line, stage.line_len, kinds[i].driver);
+    return off;
+}
+
+// Whether it is to be hidden on a machine with these kinds: it is asked for, or nobody would drive it.
+static bool wanted(const struct iommu_kind *kinds, unsigned count, uint32_t which)
+{
+    enum dam_view view = stage.options.view;
+    return view == DAM_VIEW_HIDE || (view == DAM_VIEW_AUTO && drivers_off(kinds, count, which));
 }
 
 // Always said: whoever asked for it will find that the capture kernel turned translation off.
@@ -79,17 +89,22 @@ bool stage_prepare_hiding(const dam_pa *rsdp)
     struct stage_hidden *hidden = &stage.hidden;
     struct dam_ranges *window = &stage.regions.window;
     struct acpi_hidden acpi;
+    struct iommu_kind kinds[IOMMU_KINDS];
+    const unsigned count = iommu_kinds(kinds);
     uint64_t apic, pool = stage.pool.pa.v;
-    if (!may_be_wanted())
+    bool may_be_wanted = false;
+    for (unsigned i = 0; i < count; i++)
+        may_be_wanted |= wanted(kinds, count, 1u << i);
+    if (!may_be_wanted)
         return false;
     dam_err err = stage.options.acpi_rsdt
                       ? DAM_E_UNSUPPORTED
-                      : acpi_hide_iommus(&stage.ops, &stage.pool, rsdp, DAM_MAX_RSDP, &acpi);
+                      : acpi_hide_iommus(&stage.ops, &stage.pool, rsdp, DAM_MAX_RSDP, kinds, count, &acpi);
     if (err == DAM_E_ABSENT)
         return false; // there is none: the takeover will say so
     if (err)
         return refuse(DAM_F_HIDE_ACPI, err);
-    if (!cmdline_hides(&stage.options, acpi.dmar, acpi.ivrs))
+    if (!wanted(kinds, count, acpi.kinds))
         return false;
     if (!apic_allows(&apic))
         return refuse(DAM_F_HIDE_APIC, apic);

@@ -219,6 +219,7 @@ struct iommu_device {
 struct iommu_kind {
     enum dam_iommu_kind id;
     char signature[5];  // of its ACPI table, NUL-terminated
+    char driver[16];    // Linux' driver for it: DRIVER=off on a command line turns that off
     uint8_t max_levels; // that page tables of any stage have
     size_t unit_size;   // bytes of the kind's own unit
     // One entry is for all PASIDs of a function: one domain id, one second stage.

@@ -28,8 +28,25 @@ static void balance(uint8_t *bytes, size_t length, size_t at)
     bytes[at] = (uint8_t)(0 - acpi_sum(bytes, length));
 }
 
+struct hiding {
+    const struct dam_ops *ops;
+    struct dam_arena *pool;
+    const struct iommu_kind *kinds;
+    unsigned count;
+};
+
+// The kinds that a table of this signature is for; 0: of none.
+static uint32_t kinds_of(const struct hiding *hiding, const uint8_t *signature)
+{
+    uint32_t of = 0;
+    for (unsigned i = 0; i < hiding->count; i++)
+        if (memcmp(signature, hiding->kinds[i].signature, 4) == 0)
+            of |= 1u << i;
+    return of;
+}
+
 // Copies the list, whose header lies before its entries in the arena, but for the tables to be hidden.
-static dam_err copy_list(const struct dam_ops *ops, const struct acpi_root *root, uint8_t *xsdt,
+static dam_err copy_list(const struct hiding *hiding, const struct acpi_root *root, uint8_t *xsdt,
                          struct acpi_hidden *out)
 {
     memcpy(xsdt, root->entries - ACPI_HEADER_SIZE, ACPI_HEADER_SIZE);
@@ -42,12 +59,12 @@ static dam_err copy_list(const struct dam_ops *ops, const struct acpi_root *root
         uint8_t signature[4];
         if (!pa) // no table: Linux passes over it
             continue;
-        if (pa > ~0ull - ACPI_HEADER_SIZE || dam_mem_read(ops, dam_pa_of(pa), signature, sizeof(signature)))
+        if (pa > ~0ull - ACPI_HEADER_SIZE ||
+            dam_mem_read(hiding->ops, dam_pa_of(pa), signature, sizeof(signature)))
             return DAM_E_RANGE;
-        bool dmar = memcmp(signature, "DMAR", 4) == 0, ivrs = memcmp(signature, "IVRS", 4) == 0;
-        if (dmar || ivrs) {
-            out->dmar |= dmar;
-            out->ivrs |= ivrs;
+        uint32_t of = kinds_of(hiding, signature);
+        if (of) {
+            out->kinds |= of;
             out->dropped++;
             continue;
         }
@@ -73,9 +90,10 @@ static void fill_rsdp(uint8_t *rsdp, const uint8_t *oem, uint32_t rsdt, uint64_t
     balance(rsdp, RSDP_SIZE, RSDP_AT_SUM_WHOLE);
 }
 
-static dam_err rebuild(const struct dam_ops *ops, struct dam_arena *pool, const struct acpi_rsdp *old,
-                       struct acpi_hidden *out)
+static dam_err rebuild(const struct hiding *hiding, const struct acpi_rsdp *old, struct acpi_hidden *out)
 {
+    const struct dam_ops *ops = hiding->ops;
+    struct dam_arena *pool = hiding->pool;
     struct acpi_root root;
     void *xsdt, *rsdp;
     uint8_t oem[RSDP_OEM_SIZE];
@@ -87,7 +105,7 @@ static dam_err rebuild(const struct dam_ops *ops, struct dam_arena *pool, const 
     if (!err)
         err = dam_arena_record(pool, RSDP_SIZE, &rsdp);
     if (!err)
-        err = copy_list(ops, &root, xsdt, out);
+        err = copy_list(hiding, &root, xsdt, out);
     if (err)
         return err;
     fill_rsdp(rsdp, oem, (uint32_t)old->rsdt.v, dam_arena_pa(pool, xsdt).v);
@@ -96,13 +114,15 @@ static dam_err rebuild(const struct dam_ops *ops, struct dam_arena *pool, const 
 }
 
 dam_err acpi_hide_iommus(const struct dam_ops *ops, struct dam_arena *pool, const dam_pa *candidates,
-                         size_t count, struct acpi_hidden *out)
+                         size_t count, const struct iommu_kind *kinds, unsigned kind_count,
+                         struct acpi_hidden *out)
 {
+    const struct hiding hiding = {ops, pool, kinds, kind_count};
     struct acpi_rsdp old;
     *out = (struct acpi_hidden){0};
     dam_err err = acpi_find_rsdp(ops, candidates, count, &old);
     if (!err)
-        err = rebuild(ops, pool, &old, out);
+        err = rebuild(&hiding, &old, out);
     if (err)
         *out = (struct acpi_hidden){0};
     return err;

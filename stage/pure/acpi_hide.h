@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 // An ACPI root without IOMMUs: a new RSDP and XSDT in the pool that lead to all tables of the firmware but
-// DMAR and IVRS. ACPI specification 6.5, 5.2.5 (RSDP), 5.2.8 (XSDT).
+// those that name one. ACPI specification 6.5, 5.2.5 (RSDP), 5.2.8 (XSDT).
 #ifndef STAGE_ACPI_HIDE_H
 #define STAGE_ACPI_HIDE_H
 
 #include <cofferdam/arena.h>
 #include <cofferdam/ops.h>
 
+#include "iommu/iommu.h"
+
 struct acpi_hidden {
     dam_pa rsdp;      // of ours, in the pool; revision 2
     uint32_t kept;    // tables that it leads to
-    uint32_t dropped; // DMAR and IVRS tables that it does not lead to any more; at least 1
-    bool dmar, ivrs;  // which of them there are
+    uint32_t dropped; // tables of these kinds that it does not lead to any more; at least 1
+    uint32_t kinds;   // bit n: there was one of kinds[n]
 };
 
 // Makes them from the first sound root pointer among the candidates and the BIOS areas (acpi_find_rsdp()).
@@ -21,6 +23,8 @@ struct acpi_hidden {
 // header cannot be read, so it may be one of them. Else what acpi_open_root() gives. On an error out is
 // zeroed.
 DAM_MUST_CHECK dam_err acpi_hide_iommus(const struct dam_ops *ops, struct dam_arena *pool,
-                                        const dam_pa *candidates, size_t count, struct acpi_hidden *out);
+                                        const dam_pa *candidates, size_t count,
+                                        const struct iommu_kind *kinds, unsigned kind_count,
+                                        struct acpi_hidden *out);
 
 #endif

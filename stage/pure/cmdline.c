@@ -205,21 +205,28 @@ static bool has_part(const struct word *word, const char *text)
     return false;
 }
 
-// What turns Linux' IOMMU drivers off. Of several words of one name the last one counts.
-struct drivers {
-    bool iommu_off, intel_off, amd_off, legacy;
-};
-
-static void take_driver(const struct word *word, struct drivers *drivers)
+bool cmdline_turns_off(const char *line, size_t len, const char *driver)
 {
-    if (word_is(word, "iommu"))
-        drivers->iommu_off |= has_part(word, "off"); // nothing takes it back
-    else if (word_is(word, "intel_iommu") && (has_part(word, "on") || has_part(word, "off")))
-        drivers->intel_off = has_part(word, "off");
-    else if (word_is(word, "amd_iommu"))
-        drivers->amd_off |= has_part(word, "off");
-    if (word_is(word, "intel_iommu") && (has_part(word, "sm_on") || has_part(word, "sm_off")))
-        drivers->legacy = has_part(word, "sm_off");
+    struct word word;
+    bool all = false, one = false;
+    if (len > CMDLINE_MAX)
+        len = CMDLINE_MAX;
+    for (const char *at = line; word_next(&at, line + len, &word);) {
+        if (!word.value)
+            continue;
+        if (word_is(&word, "iommu"))
+            all |= has_part(&word, "off");
+        else if (word_is(&word, driver) && (has_part(&word, "on") || has_part(&word, "off")))
+            one = has_part(&word, "off");
+    }
+    return all || one;
+}
+
+// Of several words the last one counts.
+static void take_table_mode(const struct word *word, struct cmdline_options *out)
+{
+    if (has_part(word, "sm_on") || has_part(word, "sm_off"))
+        out->legacy_tables = has_part(word, "sm_off");
 }
 
 // ADDR or SIZE@ADDR.
@@ -251,7 +258,6 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
     if (len > CMDLINE_MAX)
         len = CMDLINE_MAX;
     struct word word;
-    struct drivers drivers = {false, false, false, false};
     for (const char *at = line; word_next(&at, line + len, &word);) {
         if (text_prefix(word.name, word.name_len, "cofferdam.")) {
             keep_word(&word, own_word(&word, out), out);
@@ -264,20 +270,12 @@ void cmdline_parse(const char *line, size_t len, struct cmdline_options *out)
                 out->acpi_rsdt |= text_equals(word.value, word.value_len, "rsdt");
             else if (word_is(&word, "memmap"))
                 out->exactmap |= has_part(&word, "exactmap");
+            else if (word_is(&word, "intel_iommu"))
+                take_table_mode(&word, out);
             else
                 console_arg_take(&word, &out->consoles);
-            take_driver(&word, &drivers);
         }
     }
-    out->legacy_tables = drivers.legacy;
-    out->intel_off = drivers.iommu_off || drivers.intel_off;
-    out->amd_off = drivers.iommu_off || drivers.amd_off;
-}
-
-bool cmdline_hides(const struct cmdline_options *options, bool dmar, bool ivrs)
-{
-    bool off = (dmar || ivrs) && (!dmar || options->intel_off) && (!ivrs || options->amd_off);
-    return options->view == DAM_VIEW_HIDE || (options->view == DAM_VIEW_AUTO && off);
 }
 
 // 64 bits in hexadecimal with 0x, or fewer in decimal with K.

@@ -26,7 +26,6 @@ struct cmdline_options {
     bool verbose, quiet, off;
     bool raise, broken_scratch, mask_irqs;  // .raise=always, .broken=scratch, .irq=mask
     enum dam_view view;                     // .iommu=
-    bool intel_off, amd_off;                // the capture kernel's driver for these IOMMUs is turned off
     bool legacy_tables;                     // intel_iommu=sm_off: it does not use scalable mode
     dam_requester windows[DAM_MAX_CHOICES]; // .window=
     size_t window_count;
@@ -48,10 +47,9 @@ struct cmdline_options {
 // a cofferdam.* word that is not understood is listed in bad[] and otherwise ignored.
 void cmdline_parse(const char *line, size_t len, struct cmdline_options *out);
 
-// Whether the capture kernel is to see no IOMMU, on a machine with tables of these names: because it is asked
-// for, or because the driver of all that there is has been turned off. A word for the other maker's says
-// nothing.
-bool cmdline_hides(const struct cmdline_options *options, bool dmar, bool ivrs);
+// Whether the line turns a driver of Linux' off: iommu=off, which nothing takes back, or DRIVER=off, which a
+// later DRIVER=on does.
+bool cmdline_turns_off(const char *line, size_t len, const char *driver);
 
 // Copies a line of len bytes to out with every elfcorehdr= word replaced by one that names address, and
 // terminates it. The address is written as 0x…, or, when that does not fit and it is a multiple of 1 KiB, in

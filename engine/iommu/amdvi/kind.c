@@ -74,6 +74,7 @@ void amdvi_kind(struct iommu_kind *out)
     *out = (struct iommu_kind){
         .id = DAM_IOMMU_AMDVI,
         .signature = "IVRS",
+        .driver = "amd_iommu",
         .max_levels = AMDVI_MAX_LEVELS,
         .unit_size = sizeof(struct amdvi_unit),
         .by_function = true,

@@ -74,6 +74,7 @@ void vtd_kind(struct iommu_kind *out)
 {
     *out = (struct iommu_kind){.id = DAM_IOMMU_VTD,
                                .signature = "DMAR",
+                               .driver = "intel_iommu",
                                .max_levels = VTD_MAX_LEVELS,
                                .unit_size = sizeof(struct vtd_unit)};
     out->read_firmware = vtd_read_firmware;
