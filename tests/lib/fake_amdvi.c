@@ -154,6 +154,7 @@ struct fake_amd_unit *fake_amdvi_unit(struct fake_amdvi *amd, uint64_t base)
         .efr = FAKE_AMD_EFR_GT | FAKE_AMD_EFR_IA | FAKE_AMD_EFR_HATS(2) | FAKE_AMD_EFR_GLX(2) |
                FAKE_AMD_EFR_PAS(19) | FAKE_AMD_EFR_GIO,
         .haw = 48,
+        .epoch = 1,
         .dtes = must(calloc(65536, sizeof(struct fake_amd_dte))),
         .tlb = must(calloc(FAKE_AMD_TLB, sizeof(struct fake_amd_tlb))),
         .irtes = must(calloc(FAKE_AMD_IRQS, sizeof(struct fake_amd_irte))),

@@ -12,8 +12,8 @@
 
 #define FAKE_AMD_UNITS  4
 #define FAKE_AMD_WINDOW 0x4000u // bytes of registers
-#define FAKE_AMD_TLB    16384
-#define FAKE_AMD_IRQS   1024
+#define FAKE_AMD_TLB    4096
+#define FAKE_AMD_IRQS   256
 #define FAKE_AMD_LOCKED 8
 
 // What a unit can be told never to do.
@@ -69,21 +69,23 @@ enum {
     FAKE_AMD_INVALID_REQUEST = 8,
 };
 
+// What is cached counts when `used` is the unit's epoch.
 struct fake_amd_dte {
     uint64_t w[4];
-    bool used;
+    uint32_t used;
     bool told; // a fault of it was logged since it was fetched
 };
 
 struct fake_amd_tlb {
     uint64_t page, pa;   // iova >> 12; of the page
     uint32_t did, pasid; // pasid: of guest translations, else NAIVE_AMD_NO_PASID
-    bool used, r, w;
+    uint32_t used;
+    bool r, w;
 };
 
 struct fake_amd_irte {
     uint16_t devid, index;
-    bool used;
+    uint32_t used;
     uint64_t w[2];
 };
 
@@ -128,6 +130,7 @@ struct fake_amd_unit {
     bool unconfirmed;       // a device has not answered
     uint64_t unconfirmed_since;
     unsigned unconfirmed_devid;
+    uint32_t epoch;            // of the caches; all that is older was dropped
     struct fake_amd_dte *dtes; // by device id
     struct fake_amd_tlb *tlb;
     struct fake_amd_irte *irtes;

@@ -18,7 +18,7 @@ static void drop_interrupts(struct fake_amd_unit *unit, unsigned devid)
 {
     for (unsigned i = 0; i < FAKE_AMD_IRQS; i++)
         if (unit->irtes[i].devid == devid)
-            unit->irtes[i].used = false;
+            unit->irtes[i].used = 0;
 }
 
 // S: the address says how much, by the lowest bit that is not 1; without it one page.
@@ -44,18 +44,13 @@ static void drop_pages(struct fake_amd_unit *unit, const uint32_t *dw)
         bool whole = s && address == ALL && !gn;
         bool same = gn ? e->pasid == pasid : e->pasid == NAIVE_AMD_NO_PASID;
         if (e->did == did && (whole || (same && inside(e->page, address, s))))
-            e->used = false;
+            e->used = 0;
     }
 }
 
 static void drop_all(struct fake_amd_unit *unit)
 {
-    for (unsigned i = 0; i < 65536; i++)
-        drop_entry(unit, i);
-    for (unsigned i = 0; i < FAKE_AMD_TLB; i++)
-        unit->tlb[i].used = false;
-    for (unsigned i = 0; i < FAKE_AMD_IRQS; i++)
-        unit->irtes[i].used = false;
+    unit->epoch++;
 }
 
 // ---- commands ---------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ static struct fake_amd_dte *entry_of(struct fake_amdvi *amd, struct fake_amd_uni
 {
     struct fake_amd_dte *e = &unit->dtes[devid];
     uint64_t pa;
-    if (e->used)
+    if (e->used == unit->epoch)
         return e;
     if (!entry_at(unit, devid, &pa)) {
         fake_amd_event(amd, unit, FAKE_AMD_ILLEGAL_DTE, devid, 0, iova);
@@ -84,7 +84,7 @@ static struct fake_amd_dte *entry_of(struct fake_amdvi *amd, struct fake_amd_uni
         fake_amd_event(amd, unit, FAKE_AMD_DEV_TAB_HW, devid, 0, pa);
         return NULL;
     }
-    e->used = true;
+    e->used = unit->epoch;
     e->told = false;
     return e;
 }
@@ -154,7 +154,7 @@ static struct naive_amd_result walk(struct fake_amdvi *amd, struct fake_amd_unit
     struct naive_amd_result r = {.reason = NAIVE_AMD_DTE_RESERVED};
     if (is_illegal(unit, w))
         return r;
-    if ((w[0] & V) && pasid != NAIVE_AMD_NO_PASID && pasid >> ((unit->efr >> 32 & 31) + 1))
+    if ((w[0] & V) && pasid != NAIVE_AMD_NO_PASID && (uint64_t)pasid >> ((unit->efr >> 32 & 31) + 1))
         return (struct naive_amd_result){.reason = NAIVE_AMD_PASID, .silent = w[1] >> 34 & 1};
     r = naive_amdvi_by_entry(&hw, w, pasid, iova, write);
     if (r.ok && marks && (w[0] & V))
@@ -201,7 +201,7 @@ struct fake_amd_dma fake_amdvi_dma(struct fake_amdvi *amd, unsigned number, unsi
     struct fake_amd_tlb *e = slot(unit, did, tag, iova >> 12);
     const bool guest = tag != NAIVE_AMD_NO_PASID, tv = dte->w[0] & TV;
     const bool wrong = is_illegal(unit, dte->w) || !tv || (pasid != NAIVE_AMD_NO_PASID && !guest);
-    if (!wrong && e->used && e->did == did && e->pasid == tag && e->page == iova >> 12) {
+    if (!wrong && e->used == unit->epoch && e->did == did && e->pasid == tag && e->page == iova >> 12) {
         if (write ? e->w : e->r)
             return (struct fake_amd_dma){.ok = true, .pa = e->pa | (iova & 0xFFF)};
         // Hardware may walk anew before it refuses; one that does not is the harder case. Guest tables have
@@ -220,7 +220,7 @@ struct fake_amd_dma fake_amdvi_dma(struct fake_amdvi *amd, unsigned number, unsi
                                .pa = r.pa & ~0xFFFull,
                                .did = did,
                                .pasid = tag,
-                               .used = true,
+                               .used = unit->epoch,
                                .r = write ? other.ok : true,
                                .w = write ? true : other.ok && !guest};
     return (struct fake_amd_dma){.ok = true, .identity = !guest && !(dte->w[0] >> 9 & 7), .pa = r.pa};
@@ -310,12 +310,12 @@ static struct fake_amd_irte *irte_of(struct fake_amdvi *amd, struct fake_amd_uni
                                      unsigned index, const uint64_t *w)
 {
     struct fake_amd_irte *e = &unit->irtes[(devid * 31 + index) % FAKE_AMD_IRQS];
-    if (e->used && e->devid == devid && e->index == index)
+    if (e->used == unit->epoch && e->devid == devid && e->index == index)
         return e;
     const bool wide = unit->control & FAKE_AMD_GA;
     const uint64_t pa = (w[2] & 0x000FFFFFFFFFFFC0ull & ~unit->encrypt) + index * (wide ? 16ull : 4ull);
     struct fake_amd_view view = view_of(amd, unit);
-    struct fake_amd_irte now = {.devid = (uint16_t)devid, .index = (uint16_t)index, .used = true};
+    struct fake_amd_irte now = {.devid = (uint16_t)devid, .index = (uint16_t)index, .used = unit->epoch};
     if (!fake_amd_view_read(&view, pa & ~7ull, &now.w[0]) ||
         (wide && !fake_amd_view_read(&view, pa + 8, &now.w[1])))
         return NULL;

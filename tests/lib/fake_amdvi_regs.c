@@ -172,7 +172,7 @@ static void write_control(struct fake_amdvi *amd, struct fake_amd_unit *unit, ui
         unit->command_error = false;
     if ((was ^ value) & FAKE_AMD_GA)
         for (unsigned i = 0; i < FAKE_AMD_IRQS; i++)
-            unit->irtes[i].used = false;
+            unit->irtes[i].used = 0;
     unit->control = value;
     unit->pending_reads = unit->latency;
 }

@@ -16,6 +16,11 @@ static uint64_t rng(void)
     return rng_state * 0x2545F4914F6CDD1Dull;
 }
 
+void world_seed(uint64_t seed)
+{
+    rng_state = seed * 0x9E3779B97F4A7C15ull + 1;
+}
+
 uint64_t world_below(uint64_t n)
 {
     return rng() % n;
@@ -33,18 +38,17 @@ static void probe_near(struct world *w, uint64_t iova)
 #define CRASH_WINDOW_PAGES 64u
 
 // Below 4 GiB, as Linux allocates, or anywhere; now and then where the crash window is or beside it.
-static uint64_t random_iova(unsigned levels, unsigned level)
+uint64_t world_iova(unsigned bits, unsigned level)
 {
     if (level == 0 && below(64) == 0)
         return M_CRASH_START + below(2 * CRASH_WINDOW_PAGES) * 4096;
-    unsigned bits = 12 + 9 * levels;
     uint64_t iova = below(2) ? rng() : (0xFFFFF000ull - below(64) * 4096);
-    iova &= (1ull << bits) - 1;
+    iova &= bits < 64 ? (1ull << bits) - 1 : ~0ull;
     return iova >> (12 + 9 * level) << (12 + 9 * level);
 }
 
 // Mostly old memory, some of it the crash region, some device memory.
-static uint64_t random_pa(unsigned level)
+uint64_t world_pa(unsigned level)
 {
     uint64_t align = 1ull << (12 + 9 * level), pa;
     switch (below(6)) {
@@ -77,7 +81,7 @@ static bool taken(const struct old_kernel *k, uint64_t tree, unsigned levels, un
 static void map_second(struct world *w, uint64_t tree, unsigned levels, unsigned level, uint64_t iova)
 {
     struct old_kernel *k = &w->m.k[0];
-    old_kernel_map(k, tree, levels, level, iova, random_pa(level), (unsigned)below(3) + 1);
+    old_kernel_map(k, tree, levels, level, iova, world_pa(level), (unsigned)below(3) + 1);
     // Ignored bits.
     if (below(4) == 0)
         *old_kernel_entry(k, tree, levels, level, iova) |= 1ull << (52 + below(10)) | 1 << 10;
@@ -87,17 +91,15 @@ static void map_second(struct world *w, uint64_t tree, unsigned levels, unsigned
         *above &= ~(1ull << below(2));
 }
 
-// marked: all entries accessed and dirty; else now and then one is not.
-static void map_first(struct world *w, uint64_t tree, unsigned levels, unsigned level, uint64_t iova,
-                      bool marked)
+void world_map_first(struct old_kernel *k, uint64_t tree, unsigned levels, unsigned level, uint64_t iova,
+                     bool marked)
 {
-    struct old_kernel *k = &w->m.k[0];
     unsigned flags = OLD_FS_P | OLD_FS_U | (below(2) ? OLD_FS_W : 0) | OLD_FS_A | OLD_FS_D;
     if (!marked && below(4) == 0)
         flags &= ~(OLD_FS_A | OLD_FS_D);
     if (below(8) == 0)
         flags &= ~OLD_FS_U;
-    old_kernel_map_first(k, tree, levels, level, iova, random_pa(level), flags);
+    old_kernel_map_first(k, tree, levels, level, iova, world_pa(level), flags);
     uint64_t entry = tree;
     for (unsigned l = levels - 1; l > level; l--) {
         uint64_t *e = old_kernel_word(k, entry + (iova >> (12 + 9 * l) & 511) * 8);
@@ -120,13 +122,13 @@ static uint64_t random_tree(struct world *w, bool first, unsigned levels, bool m
     uint64_t tree = old_kernel_page(k);
     for (unsigned i = 0; i < w->mappings; i++) {
         unsigned kind = (unsigned)below(8), level = kind == 0 ? 2 : kind == 1 ? 1 : 0;
-        uint64_t iova = random_iova(levels, level);
+        uint64_t iova = world_iova(12 + 9 * levels, level);
         if (k->size - k->used < 40 * 4096)
             break;
         if (taken(k, tree, levels, level, iova, first ? 1 : 3))
             continue;
         if (first)
-            map_first(w, tree, levels, level, iova, marked);
+            world_map_first(k, tree, levels, level, iova, marked);
         else
             map_second(w, tree, levels, level, iova);
         if (first && iova >> (12 + 9 * levels - 1)) // the upper half is negative
@@ -158,7 +160,7 @@ static void bind_nested(struct world *w, const struct asked *r, unsigned did)
     uint64_t host = old_kernel_page(k), guest = random_tree(w, true, 4, true);
     for (uint64_t at = M_OLD_START & ~0x1FFFFFull; at < M_CRASH_END; at += 0x200000)
         old_kernel_map(k, host, w->levels, 1, at, at, OLD_R | OLD_W);
-    old_kernel_map(k, host, w->levels, 1, 0xC0000000, random_pa(1), 1 + (unsigned)below(3));
+    old_kernel_map(k, host, w->levels, 1, 0xC0000000, world_pa(1), 1 + (unsigned)below(3));
     old_kernel_nest(k, r->rid, r->pasid, 4, guest, w->levels, did, host);
     w->marks_guests |= r->policy == DAM_POLICY_PRESERVE;
 }
@@ -213,7 +215,7 @@ void world_build(struct world *w, uint64_t seed, bool scalable, unsigned mapping
     memset(w, 0, sizeof(*w));
     w->mappings = mappings;
     w->scalable = scalable;
-    rng_state = seed * 0x9E3779B97F4A7C15ull + 1;
+    world_seed(seed);
     machine_setup(&w->m, 1);
     make_unit(w);
     uint64_t shared = random_tree(w, false, w->levels, true);

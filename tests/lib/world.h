@@ -36,8 +36,16 @@ struct world {
     struct naive_result old[WORLD_REQUESTERS][WORLD_PROBES][2];
 };
 
-// A number below n, of the sequence that world_build() started.
+// A number below n, of the sequence that world_seed() or world_build() started.
+void world_seed(uint64_t seed);
 uint64_t world_below(uint64_t n);
+// An IOVA of tables of so many levels, at the start of a page of `level`, and memory for such a page. bits:
+// of the IOVAs, at most 64.
+uint64_t world_iova(unsigned bits, unsigned level);
+uint64_t world_pa(unsigned level);
+// A random page in first-stage tables. marked: all entries accessed and dirty; else now and then one is not.
+void world_map_first(struct old_kernel *k, uint64_t tree, unsigned levels, unsigned level, uint64_t iova,
+                     bool marked);
 // Makes a machine with random tables of about so many mappings a tree. Ends with machine_teardown(&w->m).
 void world_build(struct world *w, uint64_t seed, bool scalable, unsigned mappings);
 // Has the IOMMU hidden: a crash window, where some of the trees map something else.

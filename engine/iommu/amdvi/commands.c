@@ -75,7 +75,8 @@ void amdvi_give_commands_back(struct amdvi_unit *unit)
     dam_err err = switch_commands(unit, false);
     if (!err)
         err = point_to(unit, &unit->old_commands);
-    if (dam_bits_get(unit->old_control, AMDVI_CONTROL_COMMANDS))
+    // With a head or tail that is not its own it would run whatever lies between them.
+    if (!err && dam_bits_get(unit->old_control, AMDVI_CONTROL_COMMANDS))
         err = switch_commands(unit, true);
     // Whether this works or not, the first error says why.
     (void)err;
