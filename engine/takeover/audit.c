@@ -10,12 +10,23 @@ static bool takes_windows(const struct requester *r)
            (!(r->flags & DAM_REQ_PASID) || (r->flags & DAM_REQ_RID_PASID));
 }
 
-static bool covers(const struct iommu_region *region, const struct requester *r)
+static bool names(const struct iommu_region *region, uint16_t rid)
 {
-    if (r->flags & DAM_REQ_OTHERS)
+    return region->by_range ? rid >= region->first && rid <= region->last
+                            : pci_target_covers(&region->target, rid);
+}
+
+static bool covers(const struct unit *unit, const struct iommu_region *region, const struct requester *r)
+{
+    if (!(r->flags & DAM_REQ_OTHERS))
+        return names(region, r->rid);
+    // One that stands for many has what any of them has; of a unit that was off, nobody knows who they are.
+    if (!unit->kind->is_among_others || unit->iommu->raise)
         return true;
-    return region->by_range ? r->rid >= region->first && r->rid <= region->last
-                            : pci_target_covers(&region->target, r->rid);
+    for (uint32_t rid = 0; rid <= UINT16_MAX; rid++)
+        if (names(region, (uint16_t)rid) && unit->kind->is_among_others(unit->iommu, (uint16_t)rid))
+            return true;
+    return false;
 }
 
 // Adds the firmware regions of each requester to its old tree. All requesters of a tree get them: Linux maps
@@ -25,7 +36,7 @@ static dam_err attach_windows(struct dam_takeover *t, struct unit *unit)
     for (struct region *g = t->regions; g; g = g->next) {
         for (struct requester *r = unit->requesters; r; r = r->next) {
             const struct iommu_region *what = &g->what;
-            if (what->segment != unit->iommu->segment || !takes_windows(r) || !covers(what, r))
+            if (what->segment != unit->iommu->segment || !takes_windows(r) || !covers(unit, what, r))
                 continue;
             struct window *w = r->old_tree->windows;
             while (w &&
