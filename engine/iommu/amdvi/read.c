@@ -131,6 +131,8 @@ static dam_err read_bound(struct reading *r, struct iommu_found *found, struct a
         found->address += word * sizeof(uint64_t);
         return tell(r, found, code, old.w[word]);
     }
+    if (found->binding.translated)
+        r->sink->finding(r->sink->ctx, DAM_F_ATS_REFUSED, found, old.w[1]);
     if (amdvi_dte_kind(&old) == AMDVI_DTE_PASIDS)
         return read_pasids(r, found, dte);
     tell_contained(r, found, &old);
