@@ -298,7 +298,8 @@ struct iommu_kind {
     // planned tables as well. After an error the unit is as it was, on the old tables. DAM_E_STATE: the
     // invalidation interface cannot be had.
     dam_err (*prepare)(struct iommu_unit *unit);
-    // To exact copies, then to what is planned, each with its flushes; fills in us_switch.
+    // To exact copies, then to what is planned, each with its flushes; fills in us_switch. DAM_E_STATE: the
+    // unit does not take other tables, and is as it was before prepare().
     dam_err (*switch_tables)(struct iommu_unit *unit);
     // In place of it for a unit that is off: turns it on. NULL where choose_mode is.
     dam_err (*raise)(struct iommu_unit *unit);

@@ -16,6 +16,8 @@ static dam_err point_unit(struct unit *unit)
     // raised, only its answer tells whether it is on.
     unit->status = DAM_UNIT_FAILED_AFTER;
     err = raise ? kind->raise(unit->iommu) : kind->switch_tables(unit->iommu);
+    if (err == DAM_E_STATE && !raise)
+        unit->status = DAM_UNIT_FAILED_BEFORE;
     if (!err && kind->commit_interrupts)
         err = kind->commit_interrupts(unit->iommu);
     return err;

@@ -364,6 +364,9 @@ static void left_alone(void **state)
         assert_int_equal(u->off, 0);
         reaches(NIC, IOVA, true, PA);
         assert_int_equal(machine_findings(&m, DAM_F_UNIT_LOCKED), list[i].snp || list[i].locked);
+        uint32_t count;
+        const struct dam_note_unit *note = machine_section(&m, DAM_SECTION_UNITS, &count);
+        assert_int_equal(note->status, DAM_UNIT_FAILED_BEFORE);
         end();
     }
 }
