@@ -23,7 +23,9 @@ static bool covers(const struct unit *unit, const struct iommu_region *region, c
     // One that stands for many has what any of them has; of a unit that was off, nobody knows who they are.
     if (!unit->kind->is_among_others || unit->iommu->raise)
         return true;
-    for (uint32_t rid = 0; rid <= UINT16_MAX; rid++)
+    uint32_t first = region->by_range ? region->first : 0,
+             last = region->by_range ? region->last : UINT16_MAX;
+    for (uint32_t rid = first; rid <= last; rid++)
         if (names(region, (uint16_t)rid) && unit->kind->is_among_others(unit->iommu, (uint16_t)rid))
             return true;
     return false;

@@ -77,14 +77,18 @@ static dam_err build_translated(struct pt_tree *tree, struct new_tree *n)
     return err;
 }
 
-// Those with all rights last: where two overlap, nobody loses what firmware asked for.
+// Those with all rights last: where two overlap, nobody loses what firmware asked for. What the tree does not
+// reach, Old did not either.
 static dam_err build_windows(struct pt_tree *tree, const struct window *windows)
 {
     dam_err err = DAM_OK;
-    for (unsigned all = 0; all < 2; all++)
-        for (const struct window *w = windows; !err && w; w = w->next)
-            if ((w->r && w->w) == (all == 1))
-                err = pt_tree_map(tree, w->start, w->start, w->end - w->start, w->r, w->w);
+    for (unsigned all = 0; all < 2; all++) {
+        for (const struct window *w = windows; !err && w; w = w->next) {
+            uint64_t end = takeover_identity_limit(&tree->params, w->end);
+            if ((w->r && w->w) == (all == 1) && w->start < end)
+                err = pt_tree_map(tree, w->start, w->start, end - w->start, w->r, w->w);
+        }
+    }
     return err;
 }
 

@@ -26,8 +26,11 @@ static bool verify_entries(struct dam_takeover *t, struct unit *unit)
 static uint64_t window_pages(const struct old_tree *old, bool writable)
 {
     uint64_t pages = 0;
-    for (const struct window *w = old ? old->windows : NULL; w; w = w->next)
-        pages += (writable ? w->w : w->r) ? (w->end - w->start) >> DAM_PAGE_SHIFT : 0;
+    for (const struct window *w = old ? old->windows : NULL; w; w = w->next) {
+        uint64_t end = takeover_identity_limit(&old->params, w->end);
+        if ((writable ? w->w : w->r) && w->start < end)
+            pages += (end - w->start) >> DAM_PAGE_SHIFT;
+    }
     return pages;
 }
 

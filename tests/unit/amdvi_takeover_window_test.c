@@ -147,6 +147,26 @@ static void for_a_range_and_for_all(void **state)
     }
 }
 
+// Tables of two levels end at 1 GiB: the region is out of their reach, as it was. Of one that begins within,
+// the part within counts.
+static void beyond_the_width_of_the_tables(void **state)
+{
+    (void)state;
+    struct old_kernel *k = &m.k[0];
+    uint64_t root = old_kernel_page(k);
+    old_amd_map(k, root, 2, 0, 0x10000, RW_PA, OLD_R | OLD_W);
+    old_amd_attach(k, NONE, 2, 10, root, OLD_R | OLD_W);
+    ivmd(0x21, UNITY | R | W, NONE, 0);
+    firmware_ivmd(&m.firmware, 0x21, UNITY | R | W, NONE, 0, 0x3FFFF000, 0x2000);
+    take_over(DAM_POLICY_FREEZE);
+    refused(NONE, REGION, true);
+    leads(NONE, 0x3FFFFFF8, true, 0x3FFFFFF8);
+    refused(NONE, 0x40000000, true);
+    leads(NONE, 0x10000, false, RW_PA);
+    refused(NONE, 0x10000, true);
+    assert_int_equal(machine_findings(&m, DAM_F_PT_CHANGED), 0);
+}
+
 // Requests of a device behind a bridge come with another id: that one's tables need the window.
 static void for_the_alias_of_a_device(void **state)
 {
@@ -324,6 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(for_one_with_the_rights_that_are_asked),
         cmocka_unit_test(for_a_range_and_for_all),
+        TEST(beyond_the_width_of_the_tables),
         TEST(for_the_alias_of_a_device),
         TEST(into_the_crash_region_is_refused),
         TEST(what_cannot_be_is_ignored),
