@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -99,6 +100,15 @@ static void test_amd_kernel(void **state)
     assert_int_equal(in.requesters[1].kind, DAM_OLD_IDENTITY);
     assert_true(in.requesters[1].tree->r && !in.requesters[1].tree->w);
     assert_false(in.incomplete);
+    // A picture of memory has no notes: VMCOREINFO is the kernel's own page, and counts for what came before.
+    memcpy(l.ram + FAKE_LINUX_BYTES - 4096, l.info, strlen(l.info));
+    l.provider.vmcoreinfo = NULL;
+    char text[40];
+    snprintf(text, sizeof text, "0x%llx,8K", (unsigned long long)l.amd_table);
+    const struct inspect_given given = {&inspect_amdvi, text};
+    assert_int_equal(enter((struct inspect_options){.given = &given, .given_count = 1}), TOOL_OK);
+    assert_int_equal(in.units[0].encrypt, 1ull << 47);
+    assert_int_equal(in.requesters[0].tree->root.v, tables);
 }
 
 // A list that breaks off: what came before still counts.

@@ -28,8 +28,8 @@ bool kernel_member(const struct kernel *kernel, const char *structure, const cha
                    uint32_t *size);
 
 // The bit of physical addresses by which the CPU and devices encrypt memory (SME), as the dump's VMCOREINFO
-// tells; 0: none, or it does not tell.
-uint64_t kernel_sme_mask(const struct memory *memory);
+// tells, or that of the kernel when there is one; 0: none, or nobody tells.
+uint64_t kernel_sme_mask(const struct memory *memory, const struct kernel *kernel);
 
 // One IOMMU unit that its driver knew.
 struct kernel_unit {

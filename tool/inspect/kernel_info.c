@@ -45,11 +45,15 @@ bool info_number(const struct kernel *k, const char *key, int base, uint64_t *va
     return number_in(k->info, k->info_size, key, base, value);
 }
 
-uint64_t kernel_sme_mask(const struct memory *memory)
+uint64_t kernel_sme_mask(const struct memory *memory, const struct kernel *kernel)
 {
     size_t size;
     uint64_t mask;
     const char *info = memory_vmcoreinfo(memory, &size);
+    if (info == NULL && kernel != NULL) {
+        info = kernel->info;
+        size = kernel->info_size;
+    }
     if (info == NULL || !number_in(info, size, "NUMBER(sme_mask)", 16, &mask))
         return 0;
     // A single bit above all memory; anything else is no mask.

@@ -174,6 +174,9 @@ static enum tool_status ask_kernel(struct inspection *in, bool wanted, bool *tol
     size_t count = 0;
     struct tool_error problem;
     inspect_kernel_memory(in);
+    in->own->encrypt = kernel_sme_mask(in->memory, in->kernel);
+    for (size_t i = 0; i < in->unit_count; i++)
+        complete(in, &in->units[i]);
     enum tool_status status = kernel_units(in->kernel, &list, &count, &problem);
     size_t known = 0;
     for (size_t i = 0; i < count; i++)
@@ -241,7 +244,7 @@ enum tool_status inspect_find_units(struct inspection *in, const struct inspect_
     enum tool_status status = TOOL_OK;
     bool told = false; // somebody knows, be it that there are none
     in->own->host_address_width = INSPECT_WIDEST;
-    in->own->encrypt = kernel_sme_mask(in->memory);
+    in->own->encrypt = kernel_sme_mask(in->memory, NULL);
     if (!options->ignore_note)
         read_note(in, &note_problem);
     if (in->has_note)
