@@ -80,7 +80,7 @@ def test_devices(folder):
     nic, other, through = answer["devices"]
     pages = {"4K": 2, "2M": 1, "1G": 1}
     assert nic == dict(requester="0000:00:02.0", pasid=None, span=1, unit="unit 0", unknown=False, domain=5,
-                       stage="second", was="translated", finding=0, tree=0, translated_requests=False,
+                       stage="second", was="translated", finding=0, tree=0, vacant=False, translated_requests=False,
                        requests_without_pasid=True, findings=0,
                        mapped=dict(readable=2 * PAGE + GIB, writable=PAGE + 2 * MIB, pages=pages, tables=4,
                                    unknown_tables=0, unknown_bytes=0, levels=4, root=hex(m.tables))), nic

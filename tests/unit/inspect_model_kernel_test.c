@@ -111,6 +111,30 @@ static void test_amd_kernel(void **state)
     assert_int_equal(in.requesters[0].tree->root.v, tables);
 }
 
+// Functions without a valid entry pass; those that the dead kernel knew count, others do not.
+static void test_vacant(void **state)
+{
+    (void)state;
+    fake_linux_build(&l, &(struct fake_linux_options){.amd = FAKE_AMD});
+    l.provider.ram = &ram;
+    fake_linux_put(&l, l.amd_segment + FAKE_SEGMENT_ID, 0, 2);
+    for (unsigned i = 0; i < 256; i++)
+        fake_linux_put(&l, l.amd_table + 32 * i, (i >= 0x0E && i < 0x12) || i >= 0xF0 ? 0 : 3, 8);
+    assert_int_equal(enter((struct inspect_options){0}), TOOL_OK);
+    assert_int_equal(in.requester_count, 2);
+    assert_int_equal(in.requesters[0].span, 4); // 00:02.0 is among them
+    assert_false(in.requesters[0].vacant);
+    assert_int_equal(in.requesters[1].span, 16);
+    assert_true(in.requesters[1].vacant);
+    assert_int_equal(in.requesters[0].tree->requesters, 4);
+    // When the dead kernel does not tell of all functions, they count.
+    fake_linux_put(&l, l.bus[0] + FAKE_BUS_CHILDREN, 0xDEAD000000000100, 8);
+    assert_int_equal(enter((struct inspect_options){0}), TOOL_OK);
+    assert_false(in.requesters[1].vacant);
+    assert_int_equal(in.requesters[1].tree->requesters, 20);
+    assert_int_equal(enter((struct inspect_options){.ignore_kernel = true, .scan = true}), TOOL_BAD_INPUT);
+}
+
 // A list that breaks off: what came before still counts.
 static void test_list_broken(void **state)
 {
@@ -152,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_kernel, leave),
         cmocka_unit_test_teardown(test_amd_kernel, leave),
+        cmocka_unit_test_teardown(test_vacant, leave),
         cmocka_unit_test_teardown(test_list_broken, leave),
         cmocka_unit_test_teardown(test_unit_unknown, leave),
     };

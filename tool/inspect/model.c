@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/finding.h"
+#include "inspect/model_kernel.h"
 #include "inspect/model_own.h"
 #include "inspect/progress.h"
 #include "names.h"
@@ -138,6 +139,7 @@ static enum tool_status read_all_tables(struct inspection *in, struct tool_error
         err = inspect_read_tables(in, &in->units[i]);
     progress_end();
     inspect_sort_requesters(in);
+    inspect_mark_vacant(in);
     if (err == DAM_E_STATE)
         return tool_fail(error, TOOL_SYSTEM, "interrupted");
     return err ? tool_fail(error, TOOL_SYSTEM, "no memory for the requesters") : TOOL_OK;

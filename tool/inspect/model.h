@@ -52,7 +52,7 @@ struct inspect_tree {
     struct pt_params params;
     dam_pa root;
     bool r, w;                             // what the entries that lead here let through
-    uint32_t requesters;                   // how many lead here
+    uint32_t requesters;                   // how many lead here, but for vacant ones
     const struct inspect_requester *first; // of these
     // After inspect_audit():
     bool audited;
@@ -77,7 +77,10 @@ struct inspect_requester {
     dam_pa first_root;
     uint16_t finding; // DAM_F_*, why its entry is broken; DAM_F_NONE
     bool unknown;     // a table on the way to its entry is not in the dump: one stands for all of them
-    uint32_t span;    // unknown, or broken: how many functions or PASIDs it stands for; else 1
+    // How many functions or PASIDs it stands for: more than 1 when a table is unknown or broken, and of
+    // neighbours that pass because their entries are not valid.
+    uint32_t span;
+    bool vacant; // that is so, and the dead kernel knew none of these functions: it counts nowhere
     // The entry that translates for it (of VT-d a context or PASID-table entry): where it is, what it says.
     dam_pa address;
     unsigned words;
@@ -116,6 +119,7 @@ struct inspection {
     size_t requester_count;
     struct inspect_device *devices; // by segment, rid
     size_t device_count;
+    bool devices_complete;        // these are all that the dead kernel knew
     struct dam_finding *findings; // of everything read until now, in the order it was seen
     size_t finding_count;
     bool findings_lost; // there were more than are kept

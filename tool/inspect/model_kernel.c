@@ -21,7 +21,8 @@ static void read_devices(struct inspection *in)
     size_t count = 0;
     struct tool_error problem;
     // With an error come those that could be read.
-    if (kernel_functions(in->kernel, &list, &count, &problem) != TOOL_OK && count == 0) {
+    in->devices_complete = kernel_functions(in->kernel, &list, &count, &problem) == TOOL_OK;
+    if (!in->devices_complete && count == 0) {
         free(list);
         return;
     }
@@ -53,6 +54,26 @@ bool inspect_kernel_open(struct inspection *in)
     in->kernel_problem[0] = '\0';
     read_devices(in);
     return true;
+}
+
+static bool knows_any(const struct inspection *in, const struct inspect_requester *r)
+{
+    for (size_t i = 0; i < in->device_count; i++) {
+        const struct inspect_device *d = &in->devices[i];
+        if (d->segment == r->unit->segment && d->rid >= r->rid && (uint32_t)(d->rid - r->rid) < r->span)
+            return true;
+    }
+    return false;
+}
+
+void inspect_mark_vacant(struct inspection *in)
+{
+    for (size_t i = 0; in->devices_complete && i < in->requester_count; i++) {
+        struct inspect_requester *r = &in->requesters[i];
+        r->vacant = (r->flags & DAM_REQ_OTHERS) && !knows_any(in, r);
+        if (r->vacant)
+            r->tree->requesters -= r->span;
+    }
 }
 
 void inspect_kernel_memory(struct inspection *in)

@@ -10,4 +10,7 @@ bool inspect_kernel_open(struct inspection *in);
 // Adds the memory reserved for the capture kernel to what nobody should have reached.
 void inspect_kernel_memory(struct inspection *in);
 
+// Marks requesters that stand for functions without a valid entry of which the dead kernel knew none.
+void inspect_mark_vacant(struct inspection *inspection);
+
 #endif

@@ -114,7 +114,9 @@ static struct json_object *requester_row(const struct inspection *inspection, st
     json_put_number(out, "domain", r->did);
     json_put_text(out, "stage", name_stage(r->stage));
     json_put_text(out, "kind", name_old_kind(r->kind));
-    json_object_object_add(out, "tree", json_object_new_int(tree_index(inspection, r->tree)));
+    json_object_object_add(out, "tree",
+                           json_object_new_int(r->vacant ? -1 : tree_index(inspection, r->tree)));
+    json_put_bool(out, "vacant", r->vacant);
     json_put_bool(out, "ats", r->flags & DAM_REQ_ATS);
     json_put_text(out, "finding", r->finding != DAM_F_NONE ? inspect_finding_text(r->finding, text) : "");
     json_put_bool(out, "unknown", r->unknown);

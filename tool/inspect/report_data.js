@@ -96,7 +96,7 @@ data.requesters.forEach((r, i) => {
 // Requesters that the page leaves out count as well: weight is how many, 2 stands for several.
 for (const tree of data.trees)
     tree.weight = tree.requesters === undefined ? 2 : Math.max(tree.requesters, 1);
-const usedTrees = data.trees.filter((t) => t.requesters !== undefined || t.users.length > 0);
+const usedTrees = data.trees.filter((t) => t.requesters === undefined ? t.users.length > 0 : t.requesters > 0);
 const isUnknown = (r) => Boolean(r.unknown || (r.treeData && r.treeData.unknown_tables > 0));
 const unknownOnes = data.requesters.filter(isUnknown);
 const blindUnits = data.units.filter((u) => u.unknown);

@@ -57,7 +57,7 @@ function headRow(table, columns) {
         c.sort ? el("button", {type: "button", click: c.sort}, c.name) : c.name)))));
 }
 function pageSizes(tree) {
-    const names = ["4 KiB", "2 MiB", "1 GiB", "512 GiB", "256 TiB"];
+    const names = ["4 KiB", "2 MiB", "1 GiB", "512 GiB", "256 TiB", "128 PiB"];
     return (tree.leaves || []).map((n, level) => n > 0 ? `${n.toLocaleString("en")} × ${names[level]}`.replaceAll(" ", "\u00a0") : "").filter(Boolean).join(", ");
 }
 function modeOf(r) {
@@ -69,6 +69,7 @@ function remarks(r) {
     const out = [];
     if (isUnknown(r)) out.push(el("span", {class: "tag warn"}, "unknown"), r.unknown ? "its entry is not in the dump" : `${count(r.treeData.unknown_tables, "table")} not in the dump`);
     if (r.finding) out.push(el("span", {class: "tag bad"}, "broken"), r.finding);
+    if (r.vacant) out.push(el("span", {class: "tag"}, "vacant"), "no such function is known: nobody is there to use it");
     if (r.ats) out.push(el("span", {class: "tag"}, "ATS"));
     if (r.treeData && r.treeData.findings > 0) out.push(el("span", {class: "tag warn"}, count(r.treeData.findings, "finding")));
     if (r.treeData && r.treeData.crash_written > 0) out.push(el("span", {class: "tag bad"}, "writes the crash region"));
@@ -136,7 +137,7 @@ function fillUnits() {
     headRow(table, [{name: "Unit"}, {name: "Kind"}, {name: "Tables"}, {name: "Registers"}, {name: "Table"}, {name: "Translation"}, {name: "Known from"}]);
     table.append(el("tbody", {}, ...data.units.map((u) => el("tr", {},
         el("td", {}, u.name, el("span", {class: "sub"}, `segment ${u.segment}`)), el("td", {}, u.kind), el("td", {}, u.mode),
-        el("td", {class: "address"}, u.registers, ...Object.entries(u.values).map(([name, value]) => el("span", {class: "sub"}, `${name.toUpperCase()} ${value}`))),
+        el("td", {class: "address"}, u.registers, ...Object.entries(u.values).map(([name, value]) => el("span", {class: "sub"}, `${name.toUpperCase().replace("_", " ")} ${value}`))),
         el("td", {class: "address"}, u.root, el("span", {class: "sub"}, bytes(u.table_size))),
         el("td", {}, u.off ? el("span", {class: "tag bad"}, "off") : u.has_registers ? "on" : "not known; taken as on",
             u.readable || u.off ? "" : el("span", {class: "sub"}, el("span", {class: "tag warn"}, "table not read"))),

@@ -29,6 +29,9 @@ static void count_crash(const struct inspection *inspection, const struct map *m
 static dam_err add_tree(struct inspection *inspection, struct map *map, const struct inspect_tree *tree,
                         struct map_tree *out, uint64_t crash[2])
 {
+    *out = (struct map_tree){0};
+    if (tree->requesters == 0) // vacant ones alone
+        return DAM_OK;
     if (tree->stage == DAM_STAGE_PASSTHROUGH && tree->r && tree->w) {
         map_everything(map, tree->requesters, out);
         return DAM_OK;

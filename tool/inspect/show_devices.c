@@ -73,6 +73,8 @@ static void add_row(struct text_table *table, const struct inspection *in, struc
     text_cell(table, odd ? TEXT_BAD : findings ? TEXT_PLAIN : TEXT_FAINT, "%lu", findings);
     if (r->finding)
         text_cell(table, TEXT_BAD, "%s", inspect_finding_text(r->finding, finding));
+    else if (r->vacant)
+        text_cell(table, TEXT_FAINT, "no such function is known");
     else
         text_cell(table, TEXT_PLAIN, "%s", line);
 }
@@ -128,6 +130,7 @@ static struct json_object *device_json(const struct inspection *in, struct pci_n
     char text[INSPECT_FINDING_TEXT];
     if (r->finding)
         json_put_text(o, "finding_text", inspect_finding_text(r->finding, text));
+    json_put_bool(o, "vacant", r->vacant);
     json_put_bool(o, "translated_requests", r->flags & DAM_REQ_ATS);
     json_put_bool(o, "requests_without_pasid", requester_is_plain(r));
     json_put_number(o, "findings", findings_of(r));

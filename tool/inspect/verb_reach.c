@@ -192,6 +192,24 @@ static void list_trusted(struct reach *s)
         putchar('\n');
 }
 
+// Requester ids that would pass, if there were anybody to use them.
+static void list_vacant(struct reach *s)
+{
+    for (size_t i = 0; i < s->inspection->requester_count; i++) {
+        const struct inspect_requester *r = &s->inspection->requesters[i];
+        char name[REQUESTER_TEXT], more[REQUESTER_MORE];
+        if (!r->vacant || requester_unit_off(r->unit))
+            continue;
+        if (s->json != NULL)
+            json_out_value(s->json, NULL, json_object_new_string(requester_text(r, name)));
+        else
+            text_print(
+                TEXT_FAINT,
+                "Not counted: %s%s would pass untranslated, but the dead kernel knew no such function\n",
+                requester_text(r, name), requester_more(r, more));
+    }
+}
+
 // ---- the sum
 // -----------------------------------------------------------------------------------------------
 static bool nobody_known(const struct reach *s)
@@ -256,6 +274,11 @@ static dam_err reach_all(struct reach *s)
         json_out_list(s->json, "trusted");
     }
     list_trusted(s);
+    if (s->json != NULL) {
+        json_out_end(s->json);
+        json_out_list(s->json, "vacant");
+    }
+    list_vacant(s);
     return err;
 }
 
