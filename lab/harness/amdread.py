@@ -53,9 +53,11 @@ class AmdTables(Views):
                         self.root + ENTRY * rid, rights)
         if not low & V:  # nothing else of the entry is about DMA
             entry.kind, entry.rights, entry.named, entry.faults_off = PASS_THROUGH, 3, False, False
-        elif any(word & wrong for word, wrong in zip(words, RESERVED)) or levels == 7 or (low & TV and low & GV and low & GIOV):
+        elif not low & TV:  # nothing passes, whatever else it says
+            entry.kind, entry.named = BLOCKED, False
+        elif any(word & wrong for word, wrong in zip(words, RESERVED)) or levels == 7 or (low & GV and low & GIOV):
             entry.kind = BROKEN
-        elif not low & TV or (not levels and not rights):
+        elif not levels and not rights:
             entry.kind, entry.named = BLOCKED, False
         elif not levels:
             entry.kind = PASS_THROUGH
