@@ -131,13 +131,13 @@ class AmdTables(Views):
             level, table, _ = found
 
     def follow(self, entry: Context, iova: int) -> tuple[int, int, int] | None:
-        """Returns (address, size, rights) of the page that an IOVA is in; None when nothing is mapped."""
+        """Returns (address, size, rights) of the page that an IOVA is in, also without rights; None when there is none."""
         way, rights = self._way(entry, iova), entry.rights
         for _, _, value in way:
             rights &= value >> 61
         level, at, value = way[-1] if way else (0, 0, 0)
         found = self._decoded(value, level) if way else None
-        if not found or found[0] or not rights:
+        if not found or found[0]:
             return None
         count = max(1, found[2] >> 12 + 9 * (level - 1))
         if not self._alike(at & -PAGE, at % PAGE // 8, count, value):

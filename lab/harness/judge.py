@@ -63,6 +63,7 @@ def details(key: str, figures: dict) -> list[str]:
     """Returns lines that help to see why an expectation failed."""
     extra = {
         "tables_follow_policy": figures.get("table_problems", []),
+        "wrong_translations": figures.get("wrong_accesses", [])[:8],
         "old_pages_changed": figures.get("changed_pages", [])[:8],
         "pages_no_device_could_write": figures.get("stray_pages", [])[:8],
         "dump_complete": [figures.get("dump_problem", ""), figures.get("problem", "")],

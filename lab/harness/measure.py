@@ -104,7 +104,9 @@ def _trace_figures(record: Record, view: View) -> dict:
         "trace_clipped": record.trace.clipped,
     }
     if view.judged:
-        out["wrong_translations"] = policycheck.wrong_translations(view.terms, view.old, view.new, seen)
+        wrong = policycheck.wrong_translations(view.terms, view.old, view.new, seen)
+        out["wrong_translations"] = sum(wrong.values())
+        out["wrong_accesses"] = [f"{text} ({n} times)" for text, n in list(wrong.items())[:20]]
     return out
 
 

@@ -261,12 +261,12 @@ def problems(terms: Terms, old: Views, new: Views) -> list[str]:
     return out[:MAX_REPORTED] + ([f"and {len(out) - MAX_REPORTED} more"] if len(out) > MAX_REPORTED else [])
 
 
-def wrong_translations(terms: Terms, old: Views, new: Views, seen: dict[tuple[int, int, int, int], int]) -> int:
-    """Returns how many accesses, as QEMU traced them, went where the policy does not send them.
+def wrong_translations(terms: Terms, old: Views, new: Views, seen: dict[tuple[int, int, int, int], int]) -> dict[str, int]:
+    """Returns the accesses, as QEMU traced them, that went where the policy does not send them: what -> how many.
 
     QEMU traces a target also for a write it then denies, so this says where accesses lead, not whether they landed.
     """
-    bad = 0
+    bad: dict[str, int] = {}
     page = scratch_page(terms, old, new)
     for (source, iova, target, _), times in seen.items():
         entry = old.entry(old.named(source))
@@ -281,5 +281,7 @@ def wrong_translations(terms: Terms, old: Views, new: Views, seen: dict[tuple[in
             want = None
         else:
             want = was[0]
-        bad += times if want != target else 0
+        if want != target:
+            where = "nowhere" if want is None else f"0x{want:x}"
+            bad[f"{source:04x}: 0x{iova:x} went to 0x{target:x}, must go to {where}"] = times
     return bad

@@ -198,10 +198,11 @@ def test_kind():
              b"amdvi_translation_result devid: 00:03.0 gpa 0x7000 hpa 0x0": 4,
              b"amdvi_translation_result devid: 00:04.0 gpa 0x7000 hpa 0x7000": 5,
              b"amdvi_translation_result devid: 00:03.0 gpa 0x10 hpa 0x0": 6,
+             b"amdvi_translation_result devid: 00:03.0 gpa 0x9010 hpa 0x904000": 7,
              b"amdvi_page_fault error: page fault accessing guest physical address 0x7000": 4}
-    seen = Amd().accesses(Counter(lines), tables(amd(0x1000, 0x10000, LEAVES)))
+    seen = Amd().accesses(Counter(lines), tables(amd(0x1000, 0x10000, LEAVES + [(i, e & ~IRW) for i, e in SIZED[:2]])))
     check("amd: accesses, those refused left out", dict(seen),
-          {(VICTIM, 0x5000, 0x900000, 0xFFF): 3, (VICTIM, 0x212000, 0xA12000, 0xFFF): 2})
+          {(VICTIM, 0x5000, 0x900000, 0xFFF): 3, (VICTIM, 0x212000, 0xA12000, 0xFFF): 2, (VICTIM, 0x9000, 0x905000, 0xFFF): 7})
     check("amd: faults", dict(Amd().faults(Counter(lines))), {"page_fault": 4})
     check("amd: translation on", Amd().moment(b"amdvi_control_status MMIO_STATUS state 0x1005"), ("on", 1))
     good = {"devtab": POOL[0] | 1, "cmdbuf": POOL[0] + 0x2000 | 9 << 56, "evtlog": POOL[0] + 0x4000 | 9 << 56, "control": 0x1005,
