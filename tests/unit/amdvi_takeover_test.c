@@ -284,7 +284,10 @@ static void broken_entries(void **state)
     old_amd_attach(k, BLOCKED, 3, 7, 0x90000000, OLD_R | OLD_W);
     old_amd_attach(k, NOBODY, 7, 7, tree, OLD_R | OLD_W);
     old_amd_entry(k, DISK)[0] |= 4;
+    old_amd_attach(k, VIEW, 3, 6, tree, 0); // not broken, and not of any use
     assert_int_equal(take(), DAM_STOP_NONE);
+    refused(VIEW, IOVA, false);
+    assert_int_equal(fake_amdvi_entry(m.amd, 0, VIEW)[0], OLD_AMD_V);
     assert_int_equal(machine_findings(&m, DAM_F_DTE_POINTER), 1);
     assert_int_equal(machine_findings(&m, DAM_F_DTE_TYPE), 1);
     assert_int_equal(machine_findings(&m, DAM_F_DTE_RESERVED), 1);

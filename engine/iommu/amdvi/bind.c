@@ -78,8 +78,8 @@ static struct amdvi_dte encode(const struct iommu_target *t, const struct amdvi_
     const uint64_t *old = t->usable && t->old ? t->old->raw : NULL;
     const bool host = t->stage == DAM_STAGE_SECOND || t->stage == DAM_STAGE_NESTED;
     // What is planned until now has V: it is taken for an old one that says nothing but of messages and
-    // interrupts.
-    if (t->blocked || !host)
+    // interrupts. Tables without rights are as good as none.
+    if (t->blocked || !host || !(t->r || t->w))
         return amdvi_silent(now);
     struct amdvi_dte dte = with_rights(now, old, t->r, t->w);
     dte.w[0] |= dam_bits_put(t->levels, AMDVI_DTE_MODE) | t->root.v;
