@@ -144,6 +144,12 @@ class AmdTables(Views):
             return None
         return found[1], found[2], rights
 
+    def size_found(self, source: int, iova: int) -> int:
+        """Returns the size of the page that the walk of an IOVA ends at, whatever passes; PAGE when at none."""
+        way = self.entries(self.named(source), iova)
+        found = self._decoded(way[-1][2], way[-1][0]) if way else None
+        return found[2] if found and not found[0] else PAGE
+
     def reaches(self, rid: int) -> bool:
         """The table may be shorter than there are requesters."""
         return rid * ENTRY < self.length

@@ -62,8 +62,9 @@ class Amd(Kind):
             bus, slot, function, iova, target = (int(g, 16) for g in found.groups())
             source, page = bus << 8 | slot << 3 | function, iova & -PAGE
             entry = tables.entry(source) if tables else None
-            at, size, _ = (tables.page(source, iova) if tables else None) or (-1, PAGE, 0)
-            if (not target and at) or (entry and entry.kind == BLOCKED and target == page):
+            at = (tables.page(source, iova) if tables else None) or (-1, 0, 0)
+            size = tables.size_found(source, iova) if tables else PAGE
+            if (not target and at[0]) or (entry and entry.kind == BLOCKED and target == page):
                 continue
             out[(source, page, (target & -size) + (page & size - 1), PAGE - 1)] += n
         return out
@@ -99,6 +100,9 @@ class Amd(Kind):
         for name in ("devtab", "cmdbuf", "evtlog"):
             if name in used and registers[name] & ADDRESS >> 32 << 32:
                 wrong.append(f"{name} 0x{registers[name]:x} lies above 4 GiB, where Linux does not take it")
+        for name in used[1:]:
+            if registers[name] >> 56 & 15 != 9:
+                wrong.append(f"{name} 0x{registers[name]:x} has not 8 KiB, which is what Linux maps of it in place")
         if registers["cmdhead"] % 0x1000_0000 != registers["cmdtail"] and control >> 12 & 1:
             wrong.append(f"the command buffer is not empty: head 0x{registers['cmdhead']:x}, tail 0x{registers['cmdtail']:x}")
         if registers["evthead"] != registers["evttail"]:

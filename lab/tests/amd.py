@@ -54,6 +54,9 @@ def test_reader():
     check("amd: a 2-MiB page", old.translate(VICTIM, 0x212345), (0xA12345, True, True))
     check("amd: an 8-KiB page, its second half", old.translate(VICTIM, 0x9010), (0x905010, True, True))
     check("amd: a 4-MiB page, its second half", old.translate(VICTIM, 0x612345), (0xE12345, True, True))
+    nobody = tables(amd(0x1000, 0x10000, [(iova, entry & ~IRW) for iova, entry in LEAVES + SIZED]))
+    check("amd: the size of a page that lets nothing pass", [nobody.size_found(VICTIM, at) for at in (0x5000, 0x9010, 0x612345, 0x7000)],
+          [0x1000, 0x2000, 0x400000, 0x1000])
     check("amd: nothing is mapped", (old.translate(VICTIM, 0x7000), old.translate(VICTIM, 1 << 39)), (None, None))
     check("amd: leaves", [(leaf.iova, leaf.size) for leaf in old.leaves(VICTIM)],
           [(0x5000, 0x1000), (0x6000, 0x1000), (0x8000, 0x2000), (0x200000, 0x200000), (0x400000, 0x400000)])
@@ -213,8 +216,9 @@ def test_kind():
 
     check("amd: a unit that is ours", wrong(), 0)
     check("amd: device table in old memory", wrong(devtab=0x5001), 1)
-    check("amd: command buffer in old memory, on and off", (wrong(cmdbuf=0x5000), wrong(cmdbuf=0x5000, control=5)), (1, 0))
-    check("amd: event log in old memory", wrong(evtlog=0x5000), 1)
+    check("amd: command buffer in old memory, on and off", (wrong(cmdbuf=0x5000 | 9 << 56), wrong(cmdbuf=0x5000, control=5)), (1, 0))
+    check("amd: event log in old memory", wrong(evtlog=0x5000 | 9 << 56), 1)
+    check("amd: buffers of other sizes", (wrong(cmdbuf=POOL[0] + 0x2000 | 8 << 56), wrong(evtlog=POOL[0] + 0x4000 | 15 << 56)), (1, 1))
     check("amd: translation off", wrong(control=0x1004), 1)
     check("amd: commands that wait", wrong(cmdtail=0x60), 1)
     check("amd: events that interrupt", wrong(control=0x100D), 1)
