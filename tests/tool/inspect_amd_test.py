@@ -152,10 +152,10 @@ def registers(table, control=1):
     return struct.pack("<4Q6I", table, 0, 0, control, 0, 0, 0, 0, 0x18, 0)
 
 
-def unit_note(table, base=0xFED80000, segment=0, control=1, status=0):
+def unit_note(table, base=0xFED80000, segment=0, control=1, status=0, kind=1):
     """A unit of the note, 168 bytes."""
     return struct.pack("<3QIHBBII", base, EFR, 8, 0, segment, status, 0, 0, 0) + registers(table, control) + \
-        registers(0x73000000) + struct.pack("<4I", 0, 1, 0, 0)
+        registers(0x73000000) + struct.pack("<4I", 0, kind, 0, 0)
 
 
 def with_note(folder, *units, name="noted"):
@@ -186,6 +186,9 @@ def test_the_note(folder):
     unit, = ask(INCOMPLETE, m.path, "units")["units"]
     assert (unit["mode"], unit["requesters"]) == ("segmented", 0), unit
     assert ask(INCOMPLETE, m.path, "reach", "0x300000")["nobody"] is False
+    # A unit of a kind that is not known here is left out, and that is said.
+    m = with_note(folder, {}, dict(kind=7))
+    assert len(ask(INCOMPLETE, m.path, "units")["units"]) == 1
     # What the unit cannot do counts: here tables of six levels.
     m = with_note(folder, {})
     data = bytearray(open(m.path, "rb").read())
