@@ -280,6 +280,19 @@ void amd_world_hide(struct amd_world *w)
 }
 
 // ---- Old, and what the policies say about it --------------------------------------------------------------
+// What the GCR3 table of an entry says for a PASID; 0 where it leads nowhere.
+static uint64_t guest_root(const struct amd_world *w, const uint64_t *e, unsigned pasid)
+{
+    uint64_t table = (e[0] >> 58 & 7) << 12 | (e[1] >> 16 & 0xFFFF) << 15 | e[1] >> 43 << 31;
+    for (unsigned level = (unsigned)(e[0] >> 56 & 3) + 1; level; level--) {
+        const uint64_t *entry = fake_vtd_ptr(w->m.fake, table + (pasid >> (9 * (level - 1)) & 511) * 8, 8);
+        if (!entry || !(*entry & 1))
+            return 0;
+        table = *entry & ADDRESS;
+    }
+    return table;
+}
+
 static void look_at(struct amd_world *w, struct amd_asked *r)
 {
     const uint64_t *e = fake_amdvi_entry(w->m.amd, 0, r->devid);
@@ -301,7 +314,7 @@ static void look_at(struct amd_world *w, struct amd_asked *r)
     if (guest && (with || giov)) {
         r->kind = mode || !giov ? AMD_NESTED : AMD_GUEST;
         r->levels = 4 + (unsigned)(e[2] >> 54 & 1);
-        r->root = *old_amd_gcr3(&w->m.k[0], r->devid, with ? r->pasid : 0) & ADDRESS;
+        r->root = guest_root(w, e, with ? r->pasid : 0);
         return;
     }
     r->kind = !mode ? AMD_PASS : guest ? AMD_NESTED : AMD_HOST;
@@ -331,11 +344,12 @@ static bool gets_crash_window(struct amd_world *w, const struct amd_asked *r)
 // untranslated without being listed has one entry for all.
 static void look_at_all(struct amd_world *w)
 {
+    struct amd_asked device = {.devid = w->device, .pasid = NO_PASID}, *d = &device;
+    look_at(w, d); // firmware knows no PASIDs
     for (unsigned i = 0; i < AMD_WORLD_REQUESTERS; i++)
         look_at(w, &w->r[i]);
     for (unsigned i = 0; i < AMD_WORLD_REQUESTERS; i++) {
         struct amd_asked *r = &w->r[i];
-        const struct amd_asked *d = &w->r[0];
         bool identity = r->kind <= AMD_PASS && d->kind <= AMD_PASS; // one view for both
         bool same = r->r == d->r && r->w == d->w &&
                     (identity || (r->kind == d->kind && r->root == d->root && r->levels == d->levels));
@@ -377,7 +391,7 @@ static struct amd_expected leads(uint64_t pa)
     return (struct amd_expected){.may_pass = true, .pa = pa};
 }
 
-struct amd_expected amd_world_expects(const struct amd_world *w, unsigned i, unsigned p, bool write)
+static struct amd_expected by_policy(const struct amd_world *w, unsigned i, unsigned p, bool write)
 {
     const struct amd_asked *r = &w->r[i];
     const uint64_t iova = w->probe[p];
@@ -385,11 +399,14 @@ struct amd_expected amd_world_expects(const struct amd_world *w, unsigned i, uns
     if (write && iova >> 20 == 0xFEE)
         return refused;
     if (r->crash && iova >= w->crash.at[0].start && iova < w->crash.at[0].end)
-        return leads(iova);
+        return inside(r, iova) ? leads(iova) : refused;
     if (r->kind == AMD_BLOCKED)
         return refused;
+    // Guest tables have nothing that can be written alone.
+    if (r->window && r->kind == AMD_GUEST && !w->window_r && iova >= w->window_start && iova < w->window_end)
+        return refused;
     if (r->window && iova >= w->window_start && iova < w->window_end)
-        return (write ? w->window_w : w->window_r) ? leads(iova) : refused;
+        return inside(r, iova) && (write ? w->window_w : w->window_r) ? leads(iova) : refused;
     if (r->policy == DAM_POLICY_BLOCK)
         return refused;
     if (r->policy == DAM_POLICY_SCRATCH) {
@@ -410,6 +427,19 @@ struct amd_expected amd_world_expects(const struct amd_world *w, unsigned i, uns
         return refused;
     struct amd_expected out = leads(old.pa);
     out.may_refuse = old.unsure;
+    return out;
+}
+
+struct amd_expected amd_world_expects(const struct amd_world *w, unsigned i, unsigned p, bool write)
+{
+    struct amd_expected out = by_policy(w, i, p, write);
+    // All PASIDs of a function have the rights of one entry, which are not more than they were; and there are
+    // no guest tables that can be written alone.
+    if (w->r[i].kind == AMD_GUEST && !(w->r[i].r && (!write || w->r[i].w)))
+        out.may_refuse = true;
+    // Nobody knows what hardware does with a PASID where the entry is not valid.
+    if (w->r[i].kind == AMD_OPEN && w->r[i].pasid != NO_PASID)
+        out.may_refuse = true;
     return out;
 }
 
