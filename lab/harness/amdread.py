@@ -53,12 +53,10 @@ class AmdTables(Views):
                         self.root + ENTRY * rid, rights)
         if not low & V:  # nothing else of the entry is about DMA
             entry.kind, entry.rights, entry.named, entry.faults_off = PASS_THROUGH, 3, False, False
-        elif not low & TV:  # nothing passes, whatever else it says
+        elif not low & TV or (not levels and not rights):  # nothing passes, whatever else it says
             entry.kind, entry.named = BLOCKED, False
         elif any(word & wrong for word, wrong in zip(words, RESERVED)) or levels == 7 or (low & GV and low & GIOV):
             entry.kind = BROKEN
-        elif not levels and not rights:
-            entry.kind, entry.named = BLOCKED, False
         elif not levels:
             entry.kind = PASS_THROUGH
         elif not self.rules.known(entry.table):
@@ -143,12 +141,6 @@ class AmdTables(Views):
         if not self._alike(at & -PAGE, at % PAGE // 8, count, value):
             return None
         return found[1], found[2], rights
-
-    def size_found(self, source: int, iova: int) -> int:
-        """Returns the size of the page that the walk of an IOVA ends at, whatever passes; PAGE when at none."""
-        way = self.entries(self.named(source), iova)
-        found = self._decoded(way[-1][2], way[-1][0]) if way else None
-        return found[2] if found and not found[0] else PAGE
 
     def reaches(self, rid: int) -> bool:
         """The table may be shorter than there are requesters."""

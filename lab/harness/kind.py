@@ -45,6 +45,10 @@ class Kind:
         """Returns reason -> count of the faults that QEMU tells of."""
         raise NotImplementedError
 
+    def asked_mode(self, device: str, words: str) -> str:
+        """Returns the kind of tables that -device and the first kernel's command line ask for, as a person says it."""
+        raise NotImplementedError
+
     def rules(self, texts: list[str], known: Callable[[int], bool]):
         """Returns what the unit takes for sound, as the first kernel printed it; known: where tables may lie."""
         raise NotImplementedError

@@ -62,9 +62,8 @@ class Amd(Kind):
             bus, slot, function, iova, target = (int(g, 16) for g in found.groups())
             source, page = bus << 8 | slot << 3 | function, iova & -PAGE
             entry = tables.entry(source) if tables else None
-            at = (tables.page(source, iova) if tables else None) or (-1, 0, 0)
-            size = tables.size_found(source, iova) if tables else PAGE
-            if (not target and at[0]) or (entry and entry.kind == BLOCKED and target == page):
+            at, size, _ = (tables.page(source, iova) if tables else None) or (-1, PAGE, 0)
+            if (not target and at) or (entry and entry.kind == BLOCKED and target == page):
                 continue
             out[(source, page, (target & -size) + (page & size - 1), PAGE - 1)] += n
         return out
@@ -77,6 +76,10 @@ class Amd(Kind):
             if name:
                 out[name] += n
         return out
+
+    def asked_mode(self, device: str, words: str) -> str:
+        """There is one."""
+        return "AMD-Vi"
 
     def rules(self, texts: list[str], known) -> AmdRules:
         """Nothing of what the unit says of itself makes a difference to tables of the host."""

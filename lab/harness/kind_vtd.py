@@ -64,6 +64,12 @@ class Vtd(Kind):
                 out[found.group(1).decode() if found else "?"] += n
         return out
 
+    def asked_mode(self, device: str, words: str) -> str:
+        """Scalable mode is asked for."""
+        if "sm_on" not in words:
+            return "legacy"
+        return f"scalable, {'first' if 'x-flts=on' in device else 'second'} stage"
+
     def rules(self, texts: list[str], known) -> Rules:
         """From the lines about DMAR."""
         width, caps = (next((found for found in map(pattern.search, texts) if found), None)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from . import kinds
 from .scenarios import Scenario, machine_key, unmodified
 
 DASH = "–"
@@ -65,10 +66,7 @@ def _plain(rows: list[dict]) -> list[str]:
 
 
 def _machine(scenario: Scenario, figures: dict) -> str:
-    kernel = figures.get("versions", DASH)
-    if "sm_on" not in scenario.primary:
-        return f"{kernel}, legacy"
-    return f"{kernel}, scalable, {'first' if 'x-flts=on' in scenario.iommu else 'second'} stage"
+    return f"{figures.get('versions', DASH)}, {kinds.of(scenario.iommu).asked_mode(scenario.iommu, scenario.primary)}"
 
 
 def _beside(known: list[Scenario], folder: Path) -> tuple[list[str], list[dict]]:
