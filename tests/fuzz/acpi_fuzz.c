@@ -211,10 +211,12 @@ static void build(const uint8_t *data, size_t size)
 static void hide(const dam_pa *candidates, size_t count)
 {
     static struct dam_arena arena;
+    struct iommu_kind kinds[IOMMU_KINDS];
+    unsigned kind_count = iommu_kinds(kinds);
     struct acpi_hidden h;
     memset(pool, 0, 64 * 1024);
     dam_arena_init(&arena, pool, dam_pa_of(0x10000000), 64 * 1024);
-    if (acpi_hide_iommus(&ops, &arena, candidates, count, &h))
+    if (acpi_hide_iommus(&ops, &arena, candidates, count, kinds, kind_count, &h))
         return;
     const uint8_t *rsdp = dam_arena_ptr(&arena, h.rsdp);
     uint64_t pa = 0;
