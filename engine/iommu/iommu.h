@@ -145,9 +145,9 @@ struct iommu_sink {
     void (*rewind)(void *ctx);
 };
 
-// ---- looking at tables, without running on them
-// ------------------------------------------------------------ Nothing is copied, nothing is taken out, and
-// what the memory does not hold is told like what is broken.
+// ---- looking at tables, without running on them -----------------------------------------------------------
+// What a kind's lookup.h tells, for inspect. Nothing is copied, nothing is taken out, and what the memory
+// does not hold is told like what is broken.
 enum iommu_hit_kind {
     IOMMU_HIT_BINDING, // a present binding, sound or not
     IOMMU_HIT_BROKEN,  // an entry that the unit refuses, or that leads outside known memory
@@ -258,7 +258,6 @@ struct iommu_kind {
     // Whether the new entry in place of `old`, of the same stage, can take rights away (r, w), so that freeze
     // needs no table. May be NULL.
     bool (*has_rights)(const struct iommu_unit *unit, const struct iommu_binding *old);
-
     // Whether the unit may go by the rights of a leaf alone, whatever the entries above it say: then freeze
     // takes W from the leaves too, in a copy. May be NULL.
     bool (*leaf_rights_count)(const struct iommu_unit *unit);
@@ -299,7 +298,7 @@ struct iommu_kind {
     // invalidation interface cannot be had.
     dam_err (*prepare)(struct iommu_unit *unit);
     // To exact copies, then to what is planned, each with its flushes; fills in us_switch. DAM_E_STATE: the
-    // unit does not take other tables, and is as it was before prepare().
+    // unit did not take them, and is as it was before prepare(); or its queue stands.
     dam_err (*switch_tables)(struct iommu_unit *unit);
     // In place of it for a unit that is off: turns it on. NULL where choose_mode is.
     dam_err (*raise)(struct iommu_unit *unit);

@@ -16,7 +16,9 @@ static dam_err point_unit(struct unit *unit)
     // raised, only its answer tells whether it is on.
     unit->status = DAM_UNIT_FAILED_AFTER;
     err = raise ? kind->raise(unit->iommu) : kind->switch_tables(unit->iommu);
-    if (err == DAM_E_STATE && !raise)
+    // One that does not take other tables still has the old ones.
+    if (err == DAM_E_STATE && !raise && !kind->read_registers(unit->iommu, &unit->iommu->after) &&
+        !kind->is_switched(unit->iommu))
         unit->status = DAM_UNIT_FAILED_BEFORE;
     if (!err && kind->commit_interrupts)
         err = kind->commit_interrupts(unit->iommu);

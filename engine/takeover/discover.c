@@ -5,8 +5,7 @@
 #include "acpi/mcfg.h"
 #include "acpi/tables.h"
 
-// ---- ACPI
-// ------------------------------------------------------------------------------------------------------
+// ---- ACPI -------------------------------------------------------------------------------------------------
 
 static void keep_table(struct dam_takeover *t, const struct acpi_table *table)
 {
@@ -99,8 +98,7 @@ static void on_firmware_finding(void *ctx, uint16_t code, uint64_t address, uint
     takeover_report(l->t, code, NULL, NULL, address, raw);
 }
 
-// ---- units
-// -----------------------------------------------------------------------------------------------------
+// ---- units ------------------------------------------------------------------------------------------------
 
 // Whose tables it runs on.
 static void find_leader(struct dam_takeover *t, struct unit *unit)
@@ -233,8 +231,7 @@ static dam_err on_unit(void *ctx, uint64_t base, uint16_t segment, uint8_t flags
     return DAM_OK;
 }
 
-// ---- firmware regions
-// --------------------------------------------------------------------------------------------
+// ---- firmware regions -------------------------------------------------------------------------------------
 
 // Whether it can be a window at all.
 static bool allows_region(void *ctx, uint64_t start, uint64_t last)

@@ -17,8 +17,7 @@ bool takeover_hides(const struct dam_takeover *t)
     return t->config->hide && t->config->crash_window && t->config->crash_window->count;
 }
 
-// ---- who gets it
-// --------------------------------------------------------------------------------------------
+// ---- who gets it ------------------------------------------------------------------------------------------
 static void report_collision(struct dam_takeover *t, uint16_t code, const struct unit *unit,
                              const struct requester *r)
 {
@@ -72,8 +71,7 @@ void takeover_give_windows(struct dam_takeover *t, struct unit *unit)
             r->flags |= DAM_REQ_CRASH;
 }
 
-// ---- its tables
-// ---------------------------------------------------------------------------------------------
+// ---- its tables -------------------------------------------------------------------------------------------
 uint64_t takeover_window_end(const struct dam_takeover *t)
 {
     return takeover_hides(t) ? t->config->crash_window->at[t->config->crash_window->count - 1].end : 0;

@@ -45,8 +45,7 @@ struct pt_params vtd_tree_params(const struct vtd_unit *unit, unsigned haw, enum
     return params;
 }
 
-// ---- the lookup
-// ---------------------------------------------------------------------------------------------
+// ---- the lookup -------------------------------------------------------------------------------------------
 enum { BUFFER_ROOT, BUFFER_CONTEXT, BUFFER_DIRECTORY, BUFFER_PASIDS };
 
 static uint64_t *buffer(const struct vtd_lookup *l, unsigned which)
