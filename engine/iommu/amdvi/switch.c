@@ -43,7 +43,8 @@ static dam_err point_to(struct amdvi_unit *unit, bool planned, bool *touched)
     dam_barrier(unit->iommu.ops);
     for (unsigned i = 0; !err && i < amdvi_segments(&leader->old_table); i++) {
         err = amdvi_set(unit, amdvi_table_register(i), table_register(leader, i, planned));
-        *touched |= !err;
+        // One that cannot be read any more may have it all the same.
+        *touched |= err != DAM_E_VERIFY || unit->iommu.waited_value != unit->old_table.reg[i];
     }
     return err;
 }
@@ -135,7 +136,10 @@ dam_err amdvi_switch_tables(struct iommu_unit *iommu)
     iommu->us_switch = (uint32_t)(dam_clock_us(iommu->ops) - start);
     if (!err)
         err = point_to(unit, true, &unit->switched);
-    return err ? err : amdvi_flush_unit(unit);
+    if (!err)
+        err = amdvi_flush_unit(unit);
+    // DAM_E_STATE would say that it is where it was.
+    return err == DAM_E_STATE ? DAM_E_TIMEOUT : err;
 }
 
 // What firmware says of the unit's links, as Linux sets it.
