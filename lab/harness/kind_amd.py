@@ -37,7 +37,7 @@ class Amd(Kind):
     INHERITED = r"AMD-Vi: (.*DEV table from previous kernel.*|.*[Rr]eused? .*device table.*)"
     REUSED = r"AMD-Vi: Re-?us(?:ed|ing) (.*) from (?:the )?previous kernel"  # Linux 6.18 and later
     REMAPS = r"AMD-Vi: (?:Copied DEV table|Interrupt remapping enabled)"
-    ROOT_FINDINGS = ()
+    ROOT_FINDINGS = (174,)
     NOTE_ROOT = "device_table"
 
     def moment(self, event: bytes) -> tuple[str, int] | None:
