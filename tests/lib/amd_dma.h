@@ -34,6 +34,27 @@ static inline void amd_refused(struct machine *m, unsigned unit, unsigned devid,
                  (unsigned long long)r.pa);
 }
 
+// What holds for every entry of new tables: valid, silent, without device TLBs, exclusion range and marks.
+// And Linux's rule for what it goes on with: interrupts are remapped by tables of the one length that it
+// knows, or not at all.
+static inline void amd_entries_are_sound(struct machine *m, unsigned unit)
+{
+    unsigned length = 0;
+    for (unsigned devid = 0; devid < 65536; devid++) {
+        const uint64_t *e = fake_amdvi_entry(m->amd, unit, devid);
+        if (!e)
+            continue;
+        const unsigned control = (unsigned)(e[2] >> 60 & 3), log2 = (unsigned)(e[2] >> 1 & 15);
+        bool irqs = !(e[2] & 1) || (!control && !log2) || (control == 2 && (!length || log2 == length));
+        if (!(e[0] & 1) || (e[0] >> 7 & 3) || (e[1] >> 32 & 1) || !(e[1] >> 34 & 1) || (e[1] >> 39 & 1) ||
+            !irqs)
+            fail_msg("entry of %#x: %#llx %#llx %#llx", devid, (unsigned long long)e[0],
+                     (unsigned long long)e[1], (unsigned long long)e[2]);
+        if ((e[2] & 1) && control == 2)
+            length = log2;
+    }
+}
+
 // What holds for a unit that was taken over, whatever it is: it translates, runs on tables and buffers of
 // ours, tells of nothing and nobody, and did nothing that is forbidden.
 static inline void amd_taken(struct machine *m, unsigned unit)
@@ -50,6 +71,8 @@ static inline void amd_taken(struct machine *m, unsigned unit)
     assert_int_equal(u->event_base >> 56, 9);
     assert_int_equal(u->command_head, u->command_tail);
     assert_int_equal(u->partial, 0);
+    assert_int_equal(u->waits_stored > 0, 1);
+    amd_entries_are_sound(m, unit);
     assert_true(machine_old_memory_untouched(m));
 }
 

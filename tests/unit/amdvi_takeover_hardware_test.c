@@ -209,6 +209,31 @@ KIND(two_units_of_one_table, .units = 2, .shared = true)
 KIND(four_units_slow, .units = 4, .latency = 5, .incoherent = true)
 KIND(four_units_of_one_table, .units = 4, .shared = true, .efr_clear = FAKE_AMD_EFR_IA)
 
+// QEMU's unit keeps the rights of leaves alone: a page that was read must not become writable.
+static void a_write_after_a_read(void **state)
+{
+    (void)state;
+    for (unsigned known = 0; known < 2; known++) {
+        machine_setup_amd(&m, 1);
+        struct old_kernel *k = &m.k[0];
+        uint64_t tree = old_kernel_page(k);
+        old_amd_map(k, tree, 3, 0, RW, RW_PA, OLD_R | OLD_W);
+        old_amd_attach(k, NIC, 3, 5, tree, OLD_R | OLD_W);
+        m.amd->unit[0].leaf_rights = true;
+        if (known)
+            m.fake->pci[0].config[0x2C / 4] = 0x11001AF4;
+        assert_true(machine_start(&m));
+        assert_int_equal(machine_run(&m), DAM_STOP_NONE);
+        amd_taken(&m, 0);
+        amd_leads(&m, 0, NIC, NO_PASID, RW, false, RW_PA);
+        // What the model of such a unit is worth: it does write where it is not known.
+        assert_int_equal(fake_amdvi_dma(m.amd, 0, NIC, NO_PASID, RW, true).ok, !known);
+        machine_report(&m);
+        assert_int_equal(machine_findings(&m, DAM_F_LEAF_RIGHTS), known);
+        machine_teardown(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +250,7 @@ int main(void)
         cmocka_unit_test(no_guest_translation),
         cmocka_unit_test(no_device_tlbs),
         cmocka_unit_test(keeps_leaf_rights),
+        cmocka_unit_test(a_write_after_a_read),
         cmocka_unit_test(other_control_bits),
         cmocka_unit_test(old_commands_in_the_middle),
         cmocka_unit_test(old_commands_at_the_end),
