@@ -272,7 +272,9 @@ enum dam_old_kind {
 #define DAM_REQ_RID_PASID   (1u << 8)  // the PASID of requests that carry none
 #define DAM_REQ_ATS_OFF     (1u << 9)  // ATS was switched off in the device
 #define DAM_REQ_PASID       (1u << 10) // scalable mode: pasid is valid
-#define DAM_REQ_OTHERS      (1u << 11) // stands for every requester of the unit that is not listed; rid is 0
+// Stands for every requester of the unit that is not listed; rid is 0. A unit may have two: one for those
+// that passed untranslated (old_kind), one for those that had nothing.
+#define DAM_REQ_OTHERS (1u << 11)
 
 struct dam_note_requester {
     uint16_t unit; // index into the units
