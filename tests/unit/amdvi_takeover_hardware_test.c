@@ -209,6 +209,56 @@ KIND(two_units_of_one_table, .units = 2, .shared = true)
 KIND(four_units_slow, .units = 4, .latency = 5, .incoherent = true)
 KIND(four_units_of_one_table, .units = 4, .shared = true, .efr_clear = FAKE_AMD_EFR_IA)
 
+// The device table goes over in two steps, each with its flush, all of it confirmed before the next.
+static struct {
+    uint64_t table;
+    unsigned all, entries, interrupts, domains, waits;
+} steps[4];
+static unsigned step_count;
+
+static void note_step(struct fake_vtd *fake, unsigned unit, uint16_t offset, uint64_t value)
+{
+    const struct fake_amd_unit *u = &m.amd->unit[unit];
+    (void)fake;
+    if (offset != 0 || step_count == 4)
+        return;
+    steps[step_count].table = value;
+    steps[step_count].all = u->of_op[8];
+    steps[step_count].entries = u->of_op[2];
+    steps[step_count].interrupts = u->of_op[5];
+    steps[step_count].domains = u->of_op[3];
+    steps[step_count++].waits = u->waits_stored;
+}
+
+static void an_exact_copy_comes_first(void **state)
+{
+    (void)state;
+    for (unsigned whole = 0; whole < 2; whole++) {
+        struct kind kind = {.name = "order", .units = 1, .mode = 3, .latency = 2};
+        kind.efr_clear = whole ? 0 : FAKE_AMD_EFR_IA;
+        policy = DAM_POLICY_FREEZE;
+        step_count = 0;
+        prepare(&kind);
+        assert_true(machine_start(&m));
+        m.fake->after_write = note_step;
+        assert_int_equal(machine_run(&m), DAM_STOP_NONE);
+        amd_taken(&m, 0);
+        const uint64_t *copy = fake_vtd_ptr(m.fake, steps[0].table & ~0xFFFull, 4096);
+        assert_int_equal(step_count, 2);
+        assert_int_not_equal(steps[0].table, steps[1].table);
+        assert_memory_equal(copy, old_amd_entry(&m.k[0], 0), 4096);
+        note_step(m.fake, 0, 0, 0); // the end
+        for (unsigned i = 0; i < 2; i++) {
+            assert_true(steps[i + 1].waits > steps[i].waits);
+            assert_true(whole ? steps[i + 1].all > steps[i].all
+                              : steps[i + 1].entries >= steps[i].entries + M_AMD_ENTRIES &&
+                                    steps[i + 1].interrupts >= steps[i].interrupts + M_AMD_ENTRIES &&
+                                    steps[i + 1].domains > steps[i].domains);
+        }
+        machine_teardown(&m);
+    }
+}
+
 // QEMU's unit keeps the rights of leaves alone: a page that was read must not become writable.
 static void a_write_after_a_read(void **state)
 {
@@ -250,6 +300,7 @@ int main(void)
         cmocka_unit_test(no_guest_translation),
         cmocka_unit_test(no_device_tlbs),
         cmocka_unit_test(keeps_leaf_rights),
+        cmocka_unit_test(an_exact_copy_comes_first),
         cmocka_unit_test(a_write_after_a_read),
         cmocka_unit_test(other_control_bits),
         cmocka_unit_test(old_commands_in_the_middle),
