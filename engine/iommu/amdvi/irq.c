@@ -56,11 +56,26 @@ static void report(const struct looking *k, uint16_t code, uint16_t rid, const s
     k->unit->iommu.listener->finding(k->unit->iommu.listener->ctx, &f);
 }
 
+// No table: Linux makes an entry lead to one of its own by setting bits, on top of what is there.
+static void forget_table(struct amdvi_dte *dte)
+{
+    dte->w[2] &= ~(dam_bits_mask(AMDVI_DTE_INTCTL) | dam_bits_mask(AMDVI_DTE_INTTABLEN) |
+                   dam_bits_mask(AMDVI_DTE_INTTABLE));
+}
+
 // Interrupts of the requester are refused, without an event.
 static void silence(struct amdvi_dte *dte)
 {
-    dte->w[2] &= ~(dam_bits_mask(AMDVI_DTE_INTCTL) | dam_bits_mask(AMDVI_DTE_INTTABLEN));
+    forget_table(dte);
     dte->w[2] |= dam_bits_mask(AMDVI_DTE_IG);
+}
+
+// What says nothing that makes sense of its table is not believed about what else passes either.
+static void refuse_messages(struct amdvi_dte *dte)
+{
+    dte->w[2] &=
+        ~(dam_bits_mask(AMDVI_DTE_INIT) | dam_bits_mask(AMDVI_DTE_EXTINT) | dam_bits_mask(AMDVI_DTE_NMI) |
+          dam_bits_mask(AMDVI_DTE_LINT0) | dam_bits_mask(AMDVI_DTE_LINT1));
 }
 
 // ---- looking at tables ------------------------------------------------------------------------------------
@@ -116,14 +131,17 @@ static bool look(struct looking *k, const struct amdvi_dte *dte, struct seen *se
 // same meaning, or is refused: *code tells.
 static bool is_remapped(const struct looking *k, struct amdvi_dte *dte, uint16_t *code)
 {
-    if (!dam_bits_get(dte->w[2], AMDVI_DTE_IV))
+    if (!dam_bits_get(dte->w[2], AMDVI_DTE_IV)) {
+        forget_table(dte);
         return false;
+    }
     switch (dam_bits_get(dte->w[2], AMDVI_DTE_INTCTL)) {
     case REFUSED:
         silence(dte);
         return false;
     case AS_IS:
         dte->w[2] &= ~dam_bits_mask(AMDVI_DTE_IV);
+        forget_table(dte);
         return false;
     case REMAPPED:
         if (!is_known(k, dte))
@@ -169,6 +187,8 @@ static void plan_entry(struct looking *k, uint16_t rid, struct amdvi_dte *dte)
         return;
     iommu->irq_silenced += seen.entries;
     silence(dte);
+    if (code == DAM_F_IRT_FORM)
+        refuse_messages(dte);
 }
 
 // The length of most tables, of those that can be tables.
