@@ -150,8 +150,7 @@ static enum tool_status visit(const struct dump_source *source, const struct vis
     return status;
 }
 
-// ---- notes
-// ------------------------------------------------------------------------------------------------
+// ---- notes -----------------------------------------------------------------------------------------------
 static enum tool_status any_header(const struct visitor *self, const GElf_Ehdr *ehdr,
                                    struct tool_error *error)
 {
@@ -171,8 +170,7 @@ enum tool_status dump_elf_read(const struct dump_source *source, struct dump *ou
     return visit(source, &visitor, error);
 }
 
-// ---- memory
-// -----------------------------------------------------------------------------------------------
+// ---- memory ----------------------------------------------------------------------------------------------
 struct loads {
     struct dump_load *at;
     size_t count, capacity;

@@ -43,8 +43,7 @@ bool flat_recognise(const struct dump_source *source)
            memcmp(signature, FLAT_SIGNATURE, sizeof signature) == 0;
 }
 
-// ---- later records win
-// --------------------------------------------------------------------------------------
+// ---- later records win -----------------------------------------------------------------------------------
 // The part of piece that lies in [start, end).
 static struct flat_piece part_of(const struct flat_piece *piece, uint64_t start, uint64_t end)
 {
@@ -152,8 +151,7 @@ static enum tool_status sort_records(struct flat_index *index, struct tool_error
     return TOOL_OK;
 }
 
-// ---- the stream
-// -------------------------------------------------------------------------------------------
+// ---- the stream ------------------------------------------------------------------------------------------
 static enum tool_status keep(struct flat_index *index, size_t *capacity, struct flat_piece piece,
                              struct tool_error *error)
 {

@@ -79,8 +79,7 @@ void made_page(uint64_t pa, uint8_t page[4096])
         page[i] = (uint8_t)(i < 2048 ? mix(pa + (i & ~7ull)) >> (i & 7) * 8 : mix(pa) >> i % 8);
 }
 
-// ---- ELF
-// --------------------------------------------------------------------------------------------------
+// ---- ELF -------------------------------------------------------------------------------------------------
 static void put_phdr(struct made *m, size_t at, uint32_t type, uint64_t offset, uint64_t pa, uint64_t filesz,
                      uint64_t memsz)
 {
@@ -131,8 +130,7 @@ void made_elf(struct made *m, const struct made_segment *segments, size_t count,
     }
 }
 
-// ---- kdump-compressed
-// -------------------------------------------------------------------------------------
+// ---- kdump-compressed ------------------------------------------------------------------------------------
 static void put_kdump_page(struct made *m, size_t descriptor, uint64_t pa, bool packed)
 {
     uint8_t page[4096], out[8192];
@@ -183,8 +181,7 @@ void made_kdump(struct made *m, const char *pages, const struct made *notes)
             put_kdump_page(m, MADE_KDUMP_DESC(n++), (uint64_t)i * 4096, pages[i] == 'z');
 }
 
-// ---- flattened
-// -------------------------------------------------------------------------------------------
+// ---- flattened -------------------------------------------------------------------------------------------
 static void put_be64(struct made *m, uint64_t value)
 {
     uint8_t bytes[8];

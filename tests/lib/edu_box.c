@@ -54,8 +54,7 @@ void box_close(void)
     free(b.before);
 }
 
-// ---- looking at what DMA does
-// -------------------------------------------------------------------------------
+// ---- looking at what DMA does ----------------------------------------------------------------------------
 static void remember(void)
 {
     memcpy(b.before, b.q.ram, QTEST_RAM);
@@ -136,8 +135,7 @@ static void during(struct qtest *q, uint64_t pa, uint64_t value)
     b.looks++;
 }
 
-// ---- one takeover
-// -------------------------------------------------------------------------------------------
+// ---- one takeover ----------------------------------------------------------------------------------------
 void box_take_over(enum dam_policy policy)
 {
     b.policy = b.config.policy = policy;

@@ -54,8 +54,7 @@ static uint64_t take_page(struct fake_linux *l)
     return take(l, DAM_PAGE_SIZE, DAM_PAGE_SIZE);
 }
 
-// ---- page tables
-// ---------------------------------------------------------------------------------------------
+// ---- page tables -----------------------------------------------------------------------------------------
 static void set_entry(struct fake_linux *l, uint64_t table, uint64_t va, unsigned level, uint64_t value)
 {
     fake_linux_put(l, table + (va >> (12 + 9 * level) & 511) * 8,
@@ -83,8 +82,7 @@ static void build_tables(struct fake_linux *l)
     set_entry(l, l->vmalloc_table, FAKE_VMALLOC, 0, l->vmalloc);
 }
 
-// ---- BTF
-// -----------------------------------------------------------------------------------------------------
+// ---- BTF -------------------------------------------------------------------------------------------------
 struct types {
     struct btf *btf;
     int u8, u16, u32, u64, pointer, list;
@@ -406,8 +404,7 @@ static void build_kallsyms(struct fake_linux *l)
     fake_linux_put(l, l->relative_base, FAKE_IMAGE, 8);
 }
 
-// ---- VMCOREINFO
-// ----------------------------------------------------------------------------------------------
+// ---- VMCOREINFO ------------------------------------------------------------------------------------------
 static void tell(struct fake_linux *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void tell(struct fake_linux *l, const char *format, ...)
 {
@@ -467,8 +464,7 @@ void fake_linux_tell(struct fake_linux *l, const char *key, const char *value)
     l->provider.vmcoreinfo_size = strlen(l->info);
 }
 
-// ---- as a memory
-// ---------------------------------------------------------------------------------------------
+// ---- as a memory -----------------------------------------------------------------------------------------
 static dam_err read_page(void *ctx, dam_pa pa, void *page, struct tool_error *why)
 {
     struct fake_linux *l = ctx;

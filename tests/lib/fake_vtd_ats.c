@@ -88,8 +88,7 @@ void fake_ats_config_write(struct fake_vtd *fake, struct fake_pci *f, unsigned r
     }
 }
 
-// ---- what the device does
-// -----------------------------------------------------------------------------------
+// ---- what the device does --------------------------------------------------------------------------------
 static bool translated_allowed(struct fake_vtd *fake, unsigned number, unsigned rid,
                                const struct naive_context *context)
 {

@@ -18,8 +18,7 @@ struct fake_pci *fake_config_function(struct fake_vtd *fake, unsigned segment, u
     return NULL;
 }
 
-// ---- ports
-// --------------------------------------------------------------------------------------------------
+// ---- ports -----------------------------------------------------------------------------------------------
 static uint32_t *config_dword(struct fake_vtd *fake)
 {
     uint32_t address = fake->config_address;
@@ -61,8 +60,7 @@ dam_err fake_port_write(void *ctx, uint16_t port, unsigned width, uint32_t value
     return DAM_OK;
 }
 
-// ---- ECAM
-// ---------------------------------------------------------------------------------------------------
+// ---- ECAM ------------------------------------------------------------------------------------------------
 static const struct fake_ecam *window_at(const struct fake_vtd *fake, uint64_t pa)
 {
     for (unsigned i = 0; i < fake->ecams; i++)
@@ -102,8 +100,7 @@ bool fake_config_write(struct fake_vtd *fake, uint64_t pa, unsigned width, uint6
     return true;
 }
 
-// ---- making them
-// --------------------------------------------------------------------------------------------
+// ---- making them -----------------------------------------------------------------------------------------
 void fake_vtd_ecam(struct fake_vtd *fake, uint64_t base, unsigned segment)
 {
     if (fake->ecams == FAKE_MAX_ECAM)

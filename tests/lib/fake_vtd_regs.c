@@ -173,8 +173,7 @@ dam_err fake_unit_read(struct fake_vtd *fake, unsigned number, uint16_t offset, 
     return DAM_OK;
 }
 
-// ---- the global command register
-// ----------------------------------------------------------------------------
+// ---- the global command register -------------------------------------------------------------------------
 static void set_root(struct fake_vtd *fake, struct fake_unit *unit)
 {
     bool modes = unit->ecap >> 43 & 1; // without scalable mode the bits mean nothing
@@ -282,8 +281,7 @@ static void write_gcmd(struct fake_vtd *fake, struct fake_unit *unit, uint32_t v
     }
 }
 
-// ---- writing the others
-// -------------------------------------------------------------------------------------
+// ---- writing the others ----------------------------------------------------------------------------------
 static void write_ccmd(struct fake_vtd *fake, struct fake_unit *unit, uint64_t value)
 {
     if ((unit->gsts & QIE) || unit->ver >> 4 >= 6)

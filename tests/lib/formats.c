@@ -4,8 +4,7 @@
 #include "naive_amdvi.h"
 #include "naive_vtd.h"
 
-// ---- VT-d
-// ---------------------------------------------------------------------------------------------------
+// ---- VT-d ------------------------------------------------------------------------------------------------
 static void vtd_params(uint64_t dice, struct pt_params *p)
 {
     p->haw = (uint8_t)(39 + dice % 14);
@@ -75,8 +74,7 @@ static struct judged vtdfs_judge(const struct pt_params *p, const struct test_me
     return by_vtd(p, memory, &context, iova);
 }
 
-// ---- AMD
-// ----------------------------------------------------------------------------------------------------
+// ---- AMD -------------------------------------------------------------------------------------------------
 static void amdv1_params(uint64_t dice, struct pt_params *p)
 {
     p->haw = (uint8_t)(39 + dice % 14);

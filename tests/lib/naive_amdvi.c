@@ -94,8 +94,7 @@ struct naive_amd_result naive_amdvi_host(const struct naive_amdvi *hw, uint64_t 
     }
 }
 
-// ---- guest tables: those of the CPU
-// ------------------------------------------------------------------------
+// ---- guest tables: those of the CPU ----------------------------------------------------------------------
 static struct naive_amd_result through_host(const struct naive_amdvi *hw, uint64_t host_root,
                                             unsigned host_mode, uint64_t gpa, bool write)
 {
@@ -153,8 +152,7 @@ struct naive_amd_result naive_amdvi_guest(const struct naive_amdvi *hw, uint64_t
     }
 }
 
-// ---- the device table
-// --------------------------------------------------------------------------------------
+// ---- the device table ------------------------------------------------------------------------------------
 static uint64_t gcr3_root(const uint64_t dte[4])
 {
     return bits(dte[0], 60, 58) << 12 | bits(dte[1], 31, 16) << 15 | bits(dte[1], 63, 43) << 31;

@@ -32,8 +32,7 @@ static void die(const char *format, ...)
     exit(99);
 }
 
-// ---- the protocol: a line to QEMU, a line back
-// -----------------------------------------------------------------
+// ---- the protocol: a line to QEMU, a line back -----------------------------------------------------------
 static uint64_t ask(struct qtest *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static uint64_t ask(struct qtest *q, const char *format, ...)
 {
@@ -79,8 +78,7 @@ void qtest_out(struct qtest *q, uint16_t port, unsigned width, uint32_t value)
     ask(q, "out%c 0x%x 0x%x", letter(width), port, value);
 }
 
-// ---- the ops
-// --------------------------------------------------------------------------------------------------
+// ---- the ops ---------------------------------------------------------------------------------------------
 static dam_err op_mem_read(void *ctx, dam_pa pa, void *buf, size_t len)
 {
     struct qtest *q = ctx;
@@ -137,8 +135,7 @@ static uint64_t op_clock(void *ctx)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-// ---- starting and ending
-// --------------------------------------------------------------------------------------
+// ---- starting and ending ---------------------------------------------------------------------------------
 static void share_ram(struct qtest *q, char *path, size_t size)
 {
     snprintf(path, size, "%s/ram", q->folder);
@@ -293,8 +290,7 @@ void qtest_stop(struct qtest *q)
     munmap(q->ram, QTEST_RAM);
 }
 
-// ---- the edu device: docs/specs/edu.txt of QEMU
-// ----------------------------------------------------------------
+// ---- the edu device: docs/specs/edu.txt of QEMU ----------------------------------------------------------
 unsigned edu_rid(unsigned n)
 {
     return (EDU_SLOT + n) << 3;

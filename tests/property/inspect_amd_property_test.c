@@ -56,8 +56,7 @@ static uint64_t below(uint64_t n)
     return (state >> 33) % n;
 }
 
-// ---- the tables
-// -----------------------------------------------------------------------------------------------
+// ---- the tables ------------------------------------------------------------------------------------------
 static void probe(uint64_t iova)
 {
     if (probe_count < PROBES)
@@ -213,8 +212,7 @@ static void build(uint64_t number)
     old_dump_begin(&dump, bytes, BASE, sizeof bytes);
 }
 
-// ---- the judge
-// ------------------------------------------------------------------------------------------------
+// ---- the judge -------------------------------------------------------------------------------------------
 static bool read_held(void *ctx, uint64_t pa, uint64_t *value)
 {
     (void)ctx;
@@ -243,8 +241,7 @@ static struct naive_amd_result judge(unsigned i, uint64_t iova, bool write)
     return naive_amdvi_host(&hw, dte & 0x000FFFFFFFFFF000ull, asked[i].mode, iova, write);
 }
 
-// ---- comparing
-// ------------------------------------------------------------------------------------------------
+// ---- comparing -------------------------------------------------------------------------------------------
 static void keep_requester(void *ctx, struct inspect_requester *r)
 {
     const struct inspect_requester **slot = ctx;
@@ -362,8 +359,7 @@ static void compare(bool mutated)
         fail_at("%s", seen.wrong);
 }
 
-// ---- the properties
-// -------------------------------------------------------------------------------------------
+// ---- the properties --------------------------------------------------------------------------------------
 static void open_dump(void)
 {
     const struct inspect_given table = {&inspect_amdvi, "0x100000,8K"};

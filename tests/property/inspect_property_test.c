@@ -35,8 +35,7 @@ static uint64_t rounds(void)
 
 #define fail_at(format, ...) fail_msg("%s, seed %llu: " format, what, (unsigned long long)seed, __VA_ARGS__)
 
-// ---- the judge
-// ------------------------------------------------------------------------------------------------
+// ---- the judge -------------------------------------------------------------------------------------------
 static struct naive_vtd whole;
 
 static bool read_held(void *ctx, uint64_t pa, uint64_t *value)
@@ -72,8 +71,7 @@ static bool missing(enum naive_reason reason)
            reason == NAIVE_DIRECTORY_ACCESS || reason == NAIVE_PASID_ACCESS || reason == NAIVE_TABLE_ACCESS;
 }
 
-// ---- the model
-// ------------------------------------------------------------------------------------------------
+// ---- the model -------------------------------------------------------------------------------------------
 static void make_note(void)
 {
     const struct fake_unit *fake = &w->m.fake->unit[0];
@@ -144,8 +142,7 @@ static const struct inspect_requester *find(unsigned i)
     return found;
 }
 
-// ---- comparing
-// ------------------------------------------------------------------------------------------------
+// ---- comparing -------------------------------------------------------------------------------------------
 // The tables say that execution is not allowed, in a bit that the entry did not switch on: refused by the
 // hardware, and not looked at by the engine.
 static bool reserved_by_nxe(const struct naive_context *c, const struct naive_result *r)
@@ -248,8 +245,7 @@ static void compare(bool mutated)
         compare_requester(&hw, i, mutated);
 }
 
-// ---- the properties
-// -------------------------------------------------------------------------------------------
+// ---- the properties --------------------------------------------------------------------------------------
 static void answers_hold_together(void)
 {
     uint64_t start = M_OLD_START + world_below(M_OLD_END - M_OLD_START);

@@ -103,8 +103,7 @@ static struct judged judge_new(dam_pa root, uint64_t iova)
     return w->t->judge(&w->params, &memory, root.v, iova);
 }
 
-// ---- random trees
-// ------------------------------------------------------------------------------------------
+// ---- random trees ----------------------------------------------------------------------------------------
 static void probe(uint64_t iova)
 {
     if (iova <= pt_last(w->params.levels) && w->probes < MAX_PROBES)
@@ -224,8 +223,7 @@ static void empty_pool(void)
     dam_arena_init(&w->pool, w->pool_pages, dam_pa_of(POOL_BASE), POOL_PAGES * DAM_PAGE_SIZE);
 }
 
-// ---- what must hold
-// ----------------------------------------------------------------------------------------
+// ---- what must hold --------------------------------------------------------------------------------------
 static bool maps(const struct judged *j)
 {
     return j->r || j->w;

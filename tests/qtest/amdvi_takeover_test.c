@@ -52,8 +52,7 @@ static uint64_t *entry(unsigned device)
     return old_amd_entry(&b.k, edu_rid(device));
 }
 
-// ---- entries
-// ------------------------------------------------------------------------------------------------
+// ---- entries ---------------------------------------------------------------------------------------------
 static void out_of_reach(unsigned device)
 {
     assert_int_equal(box_loaded_write_lands_at(device, CRASH + 0x7000), 0);
@@ -145,8 +144,7 @@ static void an_entry_that_is_broken(void **state)
     assert_true(box_no_fault_recorded());
 }
 
-// ---- command buffer and event log
-// -----------------------------------------------------------------------------
+// ---- command buffer and event log ------------------------------------------------------------------------
 static void commands_off(void)
 {
     wr(CONTROL, rd(CONTROL) & ~COMMANDS_ON);

@@ -142,8 +142,7 @@ static void ram_is(const struct memory *memory, const char *expected)
     assert_int_equal(memory_about(memory)->ram, sum);
 }
 
-// ---- ELF
-// --------------------------------------------------------------------------------------------------
+// ---- ELF -------------------------------------------------------------------------------------------------
 // Pages left out at the end of a segment; a piece of RAM that no page fits into; the kernel's text, inside
 // other RAM; segments that meet inside page 40.
 static const struct made_segment segments[] = {
@@ -271,8 +270,7 @@ static void elf_that_is_cut_short(void **state)
     made_free(&m);
 }
 
-// ---- kdump-compressed
-// -------------------------------------------------------------------------------------
+// ---- kdump-compressed ------------------------------------------------------------------------------------
 #define KDUMP_PAGES ".zzprrz..pppp......rrrr....z"
 #define KDUMP_SEEN  ".oooaao..oooo......aaaa....o.."
 
@@ -482,8 +480,7 @@ static void incomplete_kdump(void **state)
     made_free(&m);
 }
 
-// ---- all formats
-// ------------------------------------------------------------------------------------------
+// ---- all formats -----------------------------------------------------------------------------------------
 static void flattened(void **state)
 {
     (void)state;
@@ -589,8 +586,7 @@ static void no_memory_at_all(void **state)
     made_free(&m);
 }
 
-// ---- raw images
-// -------------------------------------------------------------------------------------------
+// ---- raw images ------------------------------------------------------------------------------------------
 static char image_path[64];
 
 static void write_image(size_t pages)
@@ -649,8 +645,7 @@ static void raw_images(void **state)
     assert_int_equal(memory_open(image_path, NULL, &memory, &error), TOOL_BAD_INPUT);
 }
 
-// ---- the file that is not one
-// -----------------------------------------------------------------------------
+// ---- the file that is not one ----------------------------------------------------------------------------
 static uint8_t want_page[4096];
 
 static void count_up(void *ctx, uint64_t offset, uint8_t *buffer, size_t size)
@@ -696,8 +691,7 @@ static void presented_files(void **state)
     assert_int_equal(calls, 4);
 }
 
-// ---- as a program
-// -----------------------------------------------------------------------------------------
+// ---- as a program ----------------------------------------------------------------------------------------
 // Prints the dump: what it says of itself, and one line for each run of pages that read alike, with the
 // CRC-32 of what they hold.
 static int print_dump(int argc, char **argv)

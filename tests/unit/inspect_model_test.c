@@ -119,8 +119,7 @@ static struct inspect_requester *find(const char *text, int count)
     return r;
 }
 
-// ---- where units come from
-// ------------------------------------------------------------------------------------
+// ---- where units come from -------------------------------------------------------------------------------
 static void units_of_the_note(void **state)
 {
     (void)state;
@@ -251,8 +250,7 @@ static void a_scan_finds_what_nobody_tells(void **state)
     inspect_close(&in);
 }
 
-// ---- requesters and trees
-// -------------------------------------------------------------------------------------
+// ---- requesters and trees --------------------------------------------------------------------------------
 static void requesters_share_trees(void **state)
 {
     (void)state;
@@ -373,8 +371,7 @@ static void mappings_of_the_crash_region_are_told(void **state)
     inspect_close(&in);
 }
 
-// ---- what does not end, and what is not there
-// -----------------------------------------------------------------
+// ---- what does not end, and what is not there ------------------------------------------------------------
 static dam_err count_ranges(void *ctx, const struct inspect_range *r)
 {
     unsigned *counts = ctx;

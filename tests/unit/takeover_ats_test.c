@@ -152,8 +152,7 @@ static bool reads(struct fake_pci *f)
     return fake_ats_dma(m.fake, 0, f, RW, false).ok;
 }
 
-// ---- as it should be
-// ----------------------------------------------------------------------------------------
+// ---- as it should be -------------------------------------------------------------------------------------
 static void refused_forgotten_and_off(void **state)
 {
     (void)state;
@@ -232,8 +231,7 @@ static void on_although_not_allowed(void **state)
     expect_off(NIC, nic);
 }
 
-// ---- virtual functions
-// --------------------------------------------------------------------------------------
+// ---- virtual functions -----------------------------------------------------------------------------------
 static void virtual_functions(void **state)
 {
     for (unsigned known = 0; known < 2; known++) {
@@ -262,8 +260,7 @@ static void virtual_functions(void **state)
     }
 }
 
-// ---- devices that cannot be spoken to
-// -----------------------------------------------------------------------
+// ---- devices that cannot be spoken to --------------------------------------------------------------------
 static void silent(uint64_t gives_up_us)
 {
     struct fake_pci *nic = device(NIC, 7), *disk = device(DISK, 0);
@@ -382,8 +379,7 @@ static void no_time_left(void **state)
     probe();
 }
 
-// ---- units
-// --------------------------------------------------------------------------------------------------
+// ---- units -----------------------------------------------------------------------------------------------
 static void without_a_queue(void **state)
 {
     (void)state;
@@ -454,8 +450,7 @@ static void segments(void **state)
     assert_false(machine_requester(&m, 0, NIC)->flags & DAM_REQ_ATS_OFF);
 }
 
-// ---- scalable mode
-// ------------------------------------------------------------------------------------------
+// ---- scalable mode ---------------------------------------------------------------------------------------
 #define PASIDS 40u // more than one batch of requests
 
 // PASIDs 0 (of requests without one) to PASIDS - 1, all to the same page; the context entry allows translated
@@ -546,8 +541,7 @@ static void scalable_and_silent(void **state)
     assert_int_equal(m.fake->unit[0].fsts, 0);
 }
 
-// ---- the Nth operation fails
-// --------------------------------------------------------------------------------
+// ---- the Nth operation fails -----------------------------------------------------------------------------
 static void any_call_fails(bool and_all_later)
 {
     unsigned n = 1, after_commit = 0;

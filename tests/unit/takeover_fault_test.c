@@ -82,8 +82,7 @@ static void expect_stop(enum dam_stop want)
     assert_int_equal(machine_summary(&m)->flags & DAM_SUMMARY_COMMITTED, 0);
 }
 
-// ---- stops before commit
-// ------------------------------------------------------------------------------------
+// ---- stops before commit ---------------------------------------------------------------------------------
 static void no_root_pointer(void **state)
 {
     (void)state;
@@ -199,8 +198,7 @@ static void budget_of_time(void **state)
     expect_stop(DAM_STOP_BUDGET);
 }
 
-// ---- hardware that does not answer
-// ----------------------------------------------------------------------------
+// ---- hardware that does not answer -----------------------------------------------------------------------
 static void stuck(uint32_t what, uint64_t ecap_clear, enum dam_stop want, bool untouched)
 {
     m.fake->unit[0].ecap &= ~ecap_clear;
@@ -348,8 +346,7 @@ static void old_queue_stopped_by_an_error_is_restarted(void **state)
     assert_int_equal(machine_findings(&m, DAM_F_UNIT_QUEUE_ERROR), 1);
 }
 
-// ---- the Nth operation fails
-// ----------------------------------------------------------------------------------
+// ---- the Nth operation fails -----------------------------------------------------------------------------
 static void check_after_failure(enum dam_stop stop, const struct seen *before)
 {
     const struct fake_unit *u = &m.fake->unit[0];

@@ -56,8 +56,7 @@ static int teardown(void **state)
     return 0;
 }
 
-// ---- leaves
-// ------------------------------------------------------------------------------------------------
+// ---- leaves ----------------------------------------------------------------------------------------------
 static void attach_both(void)
 {
     struct old_kernel *k = &m.k[0];
@@ -221,8 +220,7 @@ static void leaves_without_room(void **state)
     refused(NIC, RW, true);
 }
 
-// ---- domain ids
-// --------------------------------------------------------------------------------------------
+// ---- domain ids ------------------------------------------------------------------------------------------
 static uint64_t first_stage(uint64_t pa)
 {
     const unsigned use = OLD_FS_P | OLD_FS_U | OLD_FS_A | OLD_FS_D;

@@ -26,8 +26,7 @@
 
 static struct machine m;
 
-// ---- modes: what the old kernel and the unit are like
-// ---------------------------------------------------------
+// ---- modes: what the old kernel and the unit are like ----------------------------------------------------
 struct mode {
     const char *name;
     uint64_t ecap_clear, cap_set;
@@ -80,8 +79,7 @@ static void attach(const struct mode *mode, struct old_kernel *k, unsigned rid, 
     }
 }
 
-// ---- what fails, and when
-// ---------------------------------------------------------------------------------
+// ---- what fails, and when --------------------------------------------------------------------------------
 enum kind {
     ALLOCATION,
     MEM_READ,
@@ -255,8 +253,7 @@ static void prepare(const struct mode *mode, enum dam_policy policy)
     m.config.policy = policy;
 }
 
-// ---- what must hold, whatever failed
-// --------------------------------------------------------------------------
+// ---- what must hold, whatever failed ---------------------------------------------------------------------
 struct run {
     const struct mode *mode;
     enum dam_policy policy;
@@ -480,8 +477,7 @@ static void units_go_away_at_every_access(void **state)
             assert_true(sweep(&modes[i], policy, UNIT_GONE, true) > 30);
 }
 
-// ---- verification fails
-// ----------------------------------------------------------------------------------------
+// ---- verification fails ----------------------------------------------------------------------------------
 static struct {
     uint64_t word; // of the pool's pages in use, the one to change before verify; NEVER: none
     uint64_t change;

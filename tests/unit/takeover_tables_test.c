@@ -193,8 +193,7 @@ static void device_tlbs_are_refused(void **state)
     assert_int_equal(naive_vtd_context(&hw, NIC).type, 0);
 }
 
-// ---- page tables
-// --------------------------------------------------------------------------------------------
+// ---- page tables -----------------------------------------------------------------------------------------
 static void a_table_that_leads_to_itself(void **state)
 {
     (void)state;
@@ -317,8 +316,7 @@ static void a_tree_that_changes_between_plan_and_commit_is_blocked(void **state)
     assert_int_equal(m.fake->unit[0].faults_recorded, 0);
 }
 
-// ---- domain ids
-// ---------------------------------------------------------------------------------------------
+// ---- domain ids ------------------------------------------------------------------------------------------
 static void one_id_with_two_tables(void **state)
 {
     (void)state;
@@ -376,8 +374,7 @@ static void requesters_of_one_table_share_one_id(void **state)
     assert_true(reaches(NIC, RW, false, RW_PA));
 }
 
-// ---- firmware regions
-// ---------------------------------------------------------------------------------------
+// ---- firmware regions ------------------------------------------------------------------------------------
 static void region(uint64_t base, uint64_t limit)
 {
     firmware_rmrr(&m.firmware, 0, base, limit);

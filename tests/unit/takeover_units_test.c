@@ -74,8 +74,7 @@ static void expect_taken(unsigned unit)
     assert_int_equal(u->iqh, u->iqt);
 }
 
-// ---- mixes of states
-// ----------------------------------------------------------------------------------------
+// ---- mixes of states -------------------------------------------------------------------------------------
 enum state { RUNS, SCALABLE, OFF, ABSENT, MODE, ROOT, QUEUE, SRTP, WAITS, STATES };
 
 // The same in scalable mode, in tables of its own.
@@ -217,8 +216,7 @@ static void four_with_one_that_runs(void **state)
         }
 }
 
-// ---- one of them fails, anywhere
-// ----------------------------------------------------------------------------
+// ---- one of them fails, anywhere -------------------------------------------------------------------------
 static void each_wait_of_each_unit(void **state)
 {
     (void)state;
@@ -419,8 +417,7 @@ static void no_domain_id_for_one(void **state)
     machine_teardown(&m);
 }
 
-// ---- what the DMAR table may say
-// ----------------------------------------------------------------------------
+// ---- what the DMAR table may say -------------------------------------------------------------------------
 static void bases_that_cannot_be(void **state)
 {
     (void)state;
@@ -527,8 +524,7 @@ static void other_structures_and_scopes(void **state)
     assert_true(machine_requester(&m, 0, NIC)->flags & DAM_REQ_RMRR);
 }
 
-// ---- segments
-// -----------------------------------------------------------------------------------------------
+// ---- segments --------------------------------------------------------------------------------------------
 static void segments_are_apart(void **state)
 {
     (void)state;

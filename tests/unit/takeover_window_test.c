@@ -242,8 +242,7 @@ static void named_ones_alone(void **state)
     assert_true(dam_takeover_may_hide(m.t));
 }
 
-// ---- what the old kernel had at the window's addresses
-// --------------------------------------------------------
+// ---- what the old kernel had at the window's addresses ---------------------------------------------------
 static void collision(bool named)
 {
     uint64_t root = tree(4);
@@ -485,8 +484,7 @@ static void the_pool_may_run_out(void **state)
     assert_true(stopped > 5);
 }
 
-// ---- the hardware beside the tables
-// ---------------------------------------------------------------------------
+// ---- the hardware beside the tables ----------------------------------------------------------------------
 static void run_with(uint32_t gsts, uint32_t pmen, uint32_t stuck)
 {
     old_kernel_attach(&m.k[0], NIC, 0, 4, 5, tree(4));

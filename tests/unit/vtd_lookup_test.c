@@ -112,8 +112,7 @@ static struct naive_vtd naive(void)
                               .haw = HAW};
 }
 
-// ---- against the translator
-// -----------------------------------------------------------------------------------
+// ---- against the translator ------------------------------------------------------------------------------
 #define FUNCTIONS 5u
 static const unsigned rids[] = {0x0008, 0x0010, 0x0090, 0x0300, 0x03F8};
 static const unsigned pasids[] = {NAIVE_NO_PASID, 0, 1, 63, 64, 700, 8191, 8192, 40000};
@@ -276,8 +275,7 @@ static void finds_what_the_hardware_finds(void **state)
     }
 }
 
-// ---- by hand
-// --------------------------------------------------------------------------------------------------
+// ---- by hand ---------------------------------------------------------------------------------------------
 static void tells_the_way_in_legacy_mode(void **state)
 {
     (void)state;

@@ -59,8 +59,7 @@ static int help(const struct tool_command *self, const struct verb *verb)
     return cli_finish(self, TOOL_OK) == TOOL_OK ? INSPECT_OK : INSPECT_SYSTEM;
 }
 
-// ---- options
-// ------------------------------------------------------------------------------------------------
+// ---- options ---------------------------------------------------------------------------------------------
 struct words {
     struct verb_call *call;
     struct verb_source *source; // the options that come are about this dump

@@ -82,8 +82,7 @@ bool kernel_symbol(const struct kernel *k, const char *name, uint64_t *va)
     return find_index(&k->symbols, name, &index) && value_of(k, index, k->symbols.form, va) == DAM_OK;
 }
 
-// ---- taking the tables in
-// ----------------------------------------------------------------------------------
+// ---- taking the tables in --------------------------------------------------------------------------------
 static enum tool_status read_tokens(struct kernel *k, uint64_t table, uint64_t index,
                                     struct tool_error *error)
 {

@@ -60,8 +60,7 @@ size_t kernel_read_some(const struct kernel *kernel, uint64_t va, void *out, siz
 enum tool_status kernel_unreadable(const struct kernel *kernel, struct tool_error *error, dam_err err,
                                    const char *what, uint64_t va);
 
-// ---- kernel_kallsyms.c, kernel_btf.c
-// -----------------------------------------------------------------------
+// ---- kernel_kallsyms.c, kernel_btf.c ---------------------------------------------------------------------
 TOOL_MUST_CHECK enum tool_status symbols_open(struct kernel *kernel, struct tool_error *error);
 void symbols_close(struct kernel_symbols *symbols);
 TOOL_MUST_CHECK enum tool_status btf_open(struct kernel *kernel, struct tool_error *error);

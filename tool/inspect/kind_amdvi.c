@@ -43,8 +43,7 @@ static struct amdvi_device_table table_of(const struct inspect_unit *u)
     };
 }
 
-// ---- units
-// --------------------------------------------------------------------------------------------------
+// ---- units -----------------------------------------------------------------------------------------------
 static enum tool_status bad_table(const char *text, struct tool_error *error)
 {
     return tool_fail(error, TOOL_USAGE,
@@ -133,8 +132,7 @@ static struct inspect_register state_register(const struct inspect_unit *unit)
     return (struct inspect_register){AMDVI_CONTROL_REG, unit->registers.amdvi.control};
 }
 
-// ---- tables
-// -------------------------------------------------------------------------------------------------
+// ---- tables ----------------------------------------------------------------------------------------------
 // Of several tables only the first one's address is kept anywhere.
 static enum inspect_tables tables(const struct inspect_unit *unit, uint16_t *finding)
 {

@@ -38,8 +38,7 @@ static struct vtd_unit engine_unit(const struct inspect_unit *u)
     };
 }
 
-// ---- units
-// --------------------------------------------------------------------------------------------------
+// ---- units -----------------------------------------------------------------------------------------------
 static enum tool_status bad_root(const char *text, struct tool_error *error)
 {
     return tool_fail(error, TOOL_USAGE,
@@ -135,8 +134,7 @@ static struct inspect_register state_register(const struct inspect_unit *unit)
     return (struct inspect_register){VTD_GSTS_REG, unit->registers.vtd.gsts};
 }
 
-// ---- tables
-// -------------------------------------------------------------------------------------------------
+// ---- tables ----------------------------------------------------------------------------------------------
 static enum inspect_tables tables(const struct inspect_unit *unit, uint16_t *finding)
 {
     *finding = DAM_F_NONE;

@@ -116,8 +116,7 @@ const uint8_t *memory_note(const struct memory *m, size_t *size)
     return m->provider.note;
 }
 
-// ---- the seam of the engine
-// ---------------------------------------------------------------------------------
+// ---- the seam of the engine ------------------------------------------------------------------------------
 static dam_err mem_read(void *ctx, dam_pa pa, void *buf, size_t len)
 {
     uint8_t *to = buf;

@@ -45,8 +45,7 @@ static void close_kdump(struct memory_file *file)
     free(m);
 }
 
-// ---- what the library sees
-// --------------------------------------------------------------------------------
+// ---- what the library sees -------------------------------------------------------------------------------
 // Bitmaps of as many blocks as the pages held need; what the dump's own take beyond that counts as part of
 // the sub-header. Descriptors and pages thus stay where they are.
 static uint64_t bitmap_blocks(const struct kdump_memory *m)
@@ -127,8 +126,7 @@ static enum tool_status open_library(struct kdump_memory *m, struct tool_error *
     return tool_fail(error, TOOL_BAD_INPUT, "libkdumpfile cannot open it: %s", text ? text : "unknown error");
 }
 
-// ---- reading
-// ----------------------------------------------------------------------------------------------
+// ---- reading ---------------------------------------------------------------------------------------------
 struct descriptor {
     uint64_t offset;
     uint32_t size, flags;
@@ -219,8 +217,7 @@ static bool next_held(void *ctx, uint64_t *start, uint64_t *end)
     return true;
 }
 
-// ---- opening
-// ----------------------------------------------------------------------------------------------
+// ---- opening ---------------------------------------------------------------------------------------------
 static enum tool_status read_ram(struct kdump_memory *m, struct tool_error *error)
 {
     struct page_bitmap *ram = NULL;

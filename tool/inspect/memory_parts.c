@@ -34,8 +34,7 @@ static void close_parts(struct memory_file *file)
     free(m);
 }
 
-// ---- reading
-// ----------------------------------------------------------------------------------------------
+// ---- reading ---------------------------------------------------------------------------------------------
 static size_t find_part(const struct parts *m, uint64_t pa)
 {
     size_t low = 0, high = m->count;
@@ -97,8 +96,7 @@ static bool next_held(void *ctx, uint64_t *start, uint64_t *end)
     return true;
 }
 
-// ---- building
-// ---------------------------------------------------------------------------------------------
+// ---- building --------------------------------------------------------------------------------------------
 static int compare_loads(const void *a, const void *b)
 {
     const struct dump_load *x = a, *y = b;
@@ -170,8 +168,7 @@ static enum tool_status build(const struct dump_source *source, struct dump_load
     return TOOL_OK;
 }
 
-// ---- ELF
-// --------------------------------------------------------------------------------------------------
+// ---- ELF -------------------------------------------------------------------------------------------------
 static enum tool_status check_load(const struct dump_load *load, struct tool_error *error)
 {
     if (load->filesz > load->memsz || load->pa >= MEMORY_END || load->memsz > MEMORY_END - load->pa ||
@@ -221,8 +218,7 @@ enum tool_status memory_of_elf(const struct dump_source *source, struct memory_p
     return status;
 }
 
-// ---- raw images
-// -------------------------------------------------------------------------------------------
+// ---- raw images ------------------------------------------------------------------------------------------
 static enum tool_status check_extent(const struct dump_source *source, const struct memory_extent *e,
                                      struct tool_error *error)
 {

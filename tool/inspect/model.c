@@ -27,8 +27,7 @@ bool inspect_grow(void **list, size_t count, size_t *capacity, size_t entry)
     return true;
 }
 
-// ---- findings
-// -----------------------------------------------------------------------------------------------
+// ---- findings --------------------------------------------------------------------------------------------
 void inspect_fold_begin(struct inspection *in)
 {
     in->own->fold = (struct inspect_fold){0};
@@ -72,8 +71,7 @@ const char *inspect_finding_text(uint16_t code, char out[INSPECT_FINDING_TEXT])
     return out;
 }
 
-// ---- the engine's view of the dump
-// --------------------------------------------------------------------------
+// ---- the engine's view of the dump -----------------------------------------------------------------------
 static dam_err read_old(void *ctx, dam_pa pa, void *buf, size_t len)
 {
     struct inspection *in = ctx;
@@ -108,8 +106,7 @@ struct inspect_reading *inspect_begin_reading(const struct inspection *in)
     return r;
 }
 
-// ---- open and close
-// -----------------------------------------------------------------------------------------
+// ---- open and close --------------------------------------------------------------------------------------
 static bool begin(struct inspection *in, struct memory *memory)
 {
     struct inspect_own *own = calloc(1, sizeof *own);

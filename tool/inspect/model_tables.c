@@ -14,8 +14,7 @@ struct reader {
     struct inspect_reading *reading;
 };
 
-// ---- trees
-// --------------------------------------------------------------------------------------------------
+// ---- trees -----------------------------------------------------------------------------------------------
 static bool same_params(const struct pt_params *a, const struct pt_params *b)
 {
     return a->levels == b->levels && a->haw == b->haw && a->large == b->large && a->snoop == b->snoop &&
@@ -95,8 +94,7 @@ static struct inspect_tree *tree_for(struct reader *r, const struct iommu_bindin
     return tree;
 }
 
-// ---- requesters
-// ---------------------------------------------------------------------------------------------
+// ---- requesters ------------------------------------------------------------------------------------------
 static void report(struct reader *r, const struct iommu_hit *f, uint16_t code, uint64_t address, uint64_t raw)
 {
     const struct dam_finding finding = {

@@ -50,8 +50,7 @@ static enum tool_status no_memory(struct tool_error *error)
     return tool_fail(error, TOOL_SYSTEM, "no memory for the units, or more than %u of them", MAX_UNITS);
 }
 
-// ---- the note
-// -----------------------------------------------------------------------------------------------
+// ---- the note --------------------------------------------------------------------------------------------
 static uint8_t width_of(const struct note *note)
 {
     for (size_t i = 0; i < note->acpi_table_count; i++) {
@@ -115,8 +114,7 @@ static void read_note(struct inspection *in, struct tool_error *problem)
         in->own->host_address_width = width_of(&in->note);
 }
 
-// ---- the command line
-// ---------------------------------------------------------------------------------------
+// ---- the command line ------------------------------------------------------------------------------------
 static enum tool_status units_of_command(struct inspection *in, const struct inspect_options *options,
                                          struct tool_error *error)
 {
@@ -132,8 +130,7 @@ static enum tool_status units_of_command(struct inspection *in, const struct ins
     return TOOL_OK;
 }
 
-// ---- the dead kernel
-// ----------------------------------------------------------------------------------------
+// ---- the dead kernel -------------------------------------------------------------------------------------
 static enum tool_status units_of_kernel(struct inspection *in, const struct kernel_unit *list, size_t count,
                                         struct tool_error *error)
 {
@@ -195,8 +192,7 @@ static enum tool_status ask_kernel(struct inspection *in, bool wanted, bool *tol
     return status;
 }
 
-// ---- a guess
-// ------------------------------------------------------------------------------------------------
+// ---- a guess ---------------------------------------------------------------------------------------------
 static enum tool_status units_of_scan(struct inspection *in, struct tool_error *error)
 {
     struct scan_result found;

@@ -63,8 +63,7 @@ enum look scan_tree(struct scan *s, const struct pt_format *format, const struct
     return next == LOOK_UNKNOWN ? LOOK_STRONG : next;
 }
 
-// ---- candidates
-// ---------------------------------------------------------------------------------------------
+// ---- candidates ------------------------------------------------------------------------------------------
 void scan_count(struct scan_root *root, enum look look)
 {
     root->strong += look == LOOK_STRONG;
@@ -111,8 +110,7 @@ void scan_keep(struct scan *s, const struct scan_root *root)
     out->roots[at] = *root;
 }
 
-// ---- the pass
-// -----------------------------------------------------------------------------------------------
+// ---- the pass --------------------------------------------------------------------------------------------
 static void each_kind(struct scan *scans, dam_pa pa, const uint64_t *words)
 {
     for (size_t i = 0; i < INSPECT_KINDS; i++)

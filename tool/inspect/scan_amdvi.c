@@ -50,8 +50,7 @@ unsigned scan_amdvi_pages(struct memory *memory, dam_pa base)
     return pages ? pages : 1;
 }
 
-// ---- what entries lead to
-// -----------------------------------------------------------------------------------
+// ---- what entries lead to --------------------------------------------------------------------------------
 static enum look look_at_tables(struct scan *s, enum dam_stage stage, uint8_t levels, dam_pa root)
 {
     const struct amdvi_features any = amdvi_any_features(0);
@@ -110,8 +109,7 @@ static void look_at_part(struct scan *s, const uint64_t *words, struct scan_root
     s->out->gave_up |= s->reads >= SCAN_READS;
 }
 
-// ---- neighbouring pages
-// -------------------------------------------------------------------------------------
+// ---- neighbouring pages ----------------------------------------------------------------------------------
 // The largest block of the run around one of its pages, as many pages as a power of two and at a multiple of
 // that; *first: of the run.
 static unsigned block_around(const struct scan_run *run, unsigned page, unsigned *first)

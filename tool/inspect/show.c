@@ -12,8 +12,7 @@
 #include "inspect/progress.h"
 #include "names.h"
 
-// ---- arguments
-// ---------------------------------------------------------------------------------------------
+// ---- arguments -------------------------------------------------------------------------------------------
 bool show_parse_address(const char *text, uint64_t *out)
 {
     char *end;
@@ -56,8 +55,7 @@ bool show_parse_range(const char *text, uint64_t *first, uint64_t *last)
     return true;
 }
 
-// ---- JSON
-// --------------------------------------------------------------------------------------------------
+// ---- JSON ------------------------------------------------------------------------------------------------
 void show_json_begin(struct json_out *out, const struct verb_call *call, const struct inspection *inspection)
 {
     *out = (struct json_out){0};
@@ -91,8 +89,7 @@ struct json_object *show_range_json(const struct inspect_range *range)
     return o;
 }
 
-// ---- requesters
-// --------------------------------------------------------------------------------------------
+// ---- requesters ------------------------------------------------------------------------------------------
 int show_find(const struct verb_call *call, const struct inspection *inspection, const char *text,
               struct inspect_requester **out)
 {
@@ -208,8 +205,7 @@ void show_json_sharers(struct json_out *out, const struct inspection *inspection
     json_out_end(out);
 }
 
-// ---- tables
-// ------------------------------------------------------------------------------------------------
+// ---- tables ----------------------------------------------------------------------------------------------
 unsigned show_iova_bits(const struct inspect_tree *tree)
 {
     if (tree->stage == DAM_STAGE_PASSTHROUGH || tree->params.canonical)

@@ -24,8 +24,7 @@ static const char *const kinds[] = {
     [DIFF_RIGHTS] = "rights",   [DIFF_BREAKS] = "breaks",         [DIFF_MENDED] = "mended",
 };
 
-// ---- what is the same thing in both
-// ------------------------------------------------------------------------
+// ---- what is the same thing in both ----------------------------------------------------------------------
 static int order(const struct inspect_requester *a, const struct inspect_requester *b)
 {
     uint64_t ka = (uint64_t)a->unit->segment << 16 | a->rid, kb = (uint64_t)b->unit->segment << 16 | b->rid;
@@ -66,8 +65,7 @@ static const struct inspect_unit *same_unit(const struct inspection *in, const s
     return NULL;
 }
 
-// ---- units
-// -------------------------------------------------------------------------------------------------
+// ---- units -----------------------------------------------------------------------------------------------
 static void tell_unit(struct diff *d, const char *what, const struct inspect_unit *unit, const char *member,
                       const char *before, const char *after)
 {
@@ -123,8 +121,7 @@ static void compare_units(struct diff *d)
             tell_unit(d, "appears", &d->b.units[i], NULL, NULL, NULL);
 }
 
-// ---- requesters
-// --------------------------------------------------------------------------------------------
+// ---- requesters ------------------------------------------------------------------------------------------
 static void describe(const struct inspect_requester *r, char *out, size_t size)
 {
     if (r->tree != NULL && r->tree->stage != DAM_STAGE_PASSTHROUGH)
@@ -215,8 +212,7 @@ static void compare_entries(struct diff *d, const struct inspect_requester *a,
         tell_requester(d, "changes", a, b);
 }
 
-// ---- ranges
-// ------------------------------------------------------------------------------------------------
+// ---- ranges ----------------------------------------------------------------------------------------------
 static void begin_ranges(struct diff *d)
 {
     if (d->ranges_begun)
@@ -339,8 +335,7 @@ static dam_err compare_ranges(struct diff *d, const struct inspect_requester *a,
     return err;
 }
 
-// ---- the verb
-// ----------------------------------------------------------------------------------------------
+// ---- the verb --------------------------------------------------------------------------------------------
 struct lists {
     const struct inspect_requester **a, **b;
     struct pairs pairs;

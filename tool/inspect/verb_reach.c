@@ -27,8 +27,7 @@ struct group {
     uint64_t unknown;
 };
 
-// ---- one tree
-// ----------------------------------------------------------------------------------------------
+// ---- one tree --------------------------------------------------------------------------------------------
 static void begin_group(struct group *g)
 {
     struct reach *s = g->reach;
@@ -121,8 +120,7 @@ static dam_err reach_tree(struct reach *s, const struct inspect_tree *tree)
     return err;
 }
 
-// ---- those without a tree
-// ----------------------------------------------------------------------------------
+// ---- those without a tree --------------------------------------------------------------------------------
 static void tell_unknown(struct reach *s, const char *who, const char *more, const char *why)
 {
     if (s->json != NULL) {
@@ -210,8 +208,7 @@ static void list_vacant(struct reach *s)
     }
 }
 
-// ---- the sum
-// -----------------------------------------------------------------------------------------------
+// ---- the sum ---------------------------------------------------------------------------------------------
 static bool nobody_known(const struct reach *s)
 {
     return s->readers == 0 && s->writers == 0 && s->others == 0;

@@ -71,8 +71,7 @@ static void json_way_to_entry(struct json_out *out, const struct inspect_request
     json_out_end(out);
 }
 
-// ---- one address
-// -------------------------------------------------------------------------------------------
+// ---- one address -----------------------------------------------------------------------------------------
 static void print_level(const struct inspect_level *at)
 {
     text_print(TEXT_HEAD, "%s %u", show_entry_name(at->level), at->index);
@@ -155,8 +154,7 @@ static int walk_address(const struct verb_call *call, struct inspection *inspect
     return verb_finish_with(call, way.end == WAY_BROKEN, way.end == WAY_UNKNOWN);
 }
 
-// ---- the verb
-// ----------------------------------------------------------------------------------------------
+// ---- the verb --------------------------------------------------------------------------------------------
 struct options {
     const char *requester;
     bool has_iova;

@@ -87,8 +87,7 @@
 #define AMDVI_GALOG_TAIL_PTR   0x2048
 #define AMDVI_POINTER          18, 4 // in units of 16 bytes
 
-// ---- status: what tells of overflows and interrupts is cleared by writing 1
-// --------------------------------
+// ---- status: what tells of overflows and interrupts is cleared by writing 1 ------------------------------
 #define AMDVI_STATUS_REG            0x2020
 #define AMDVI_STATUS_EVENT_OVERFLOW 0, 0
 #define AMDVI_STATUS_EVENT_INT      1, 1
@@ -111,8 +110,7 @@
 #define AMDVI_CAP_IOTLB    24, 24 // device TLBs
 #define AMDVI_CAP_EFR      27, 27
 
-// ---- flags of an IVHD (5.2.2.1) and where the control register has them
-// -------------------------------------
+// ---- flags of an IVHD (5.2.2.1) and where the control register has them ----------------------------------
 #define AMDVI_IVHD_HT_TUNNEL      0, 0
 #define AMDVI_IVHD_PASS_PW        1, 1
 #define AMDVI_IVHD_RES_PASS_PW    2, 2
