@@ -46,6 +46,9 @@ static inline void amd_entries_are_sound(struct machine *m, unsigned unit)
             continue;
         const unsigned control = (unsigned)(e[2] >> 60 & 3), log2 = (unsigned)(e[2] >> 1 & 15);
         bool irqs = !(e[2] & 1) || (!control && !log2) || (control == 2 && (!length || log2 == length));
+        // Linux puts its own table into what is not remapped by setting bits: the old ones must be gone.
+        if ((!(e[2] & 1) || control != 2) && (e[2] & 0x300FFFFFFFFFFFDEull & ~0x20ull))
+            fail_msg("interrupts of %#x: %#llx", devid, (unsigned long long)e[2]);
         if (!(e[0] & 1) || (e[0] >> 7 & 3) || (e[1] >> 32 & 1) || !(e[1] >> 34 & 1) || (e[1] >> 39 & 1) ||
             !irqs)
             fail_msg("entry of %#x: %#llx %#llx %#llx", devid, (unsigned long long)e[0],

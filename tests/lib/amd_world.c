@@ -315,6 +315,8 @@ static void look_at(struct amd_world *w, struct amd_asked *r)
         r->kind = mode || !giov ? AMD_NESTED : AMD_GUEST;
         r->levels = 4 + (unsigned)(e[2] >> 54 & 1);
         r->root = guest_root(w, e, with ? r->pasid : 0);
+        if (r->kind == AMD_GUEST && !r->root)
+            r->kind = AMD_BLOCKED;
         return;
     }
     r->kind = !mode ? AMD_PASS : guest ? AMD_NESTED : AMD_HOST;
@@ -330,14 +332,19 @@ static bool gets_crash_window(struct amd_world *w, const struct amd_asked *r)
     bool plain = r->pasid == NO_PASID || (r->pasid == 0 && (e[0] >> 54 & 1));
     if (!w->crash.count || r->kind == AMD_NESTED || !plain)
         return false;
+    // Nobody knows which rights requests will claim: pages of a supervisor count.
+    struct fake_amd_unit *u = &w->m.amd->unit[0];
+    const bool supervisor = u->supervisor;
+    bool other = false;
+    u->supervisor = true;
     for (uint64_t at = w->crash.at[0].start; at < w->crash.at[0].end; at += 4096) {
         for (unsigned write = 0; write < 2; write++) {
             struct naive_amd_result old = fake_amdvi_look(w->m.amd, 0, r->devid, r->pasid, at, write);
-            if (old.ok && old.pa != at)
-                return false;
+            other |= old.ok && old.pa != at;
         }
     }
-    return true;
+    u->supervisor = supervisor;
+    return !other;
 }
 
 // All requesters with the tree of the region's device, and its rights, share its window. What passes
@@ -433,9 +440,9 @@ static struct amd_expected by_policy(const struct amd_world *w, unsigned i, unsi
 struct amd_expected amd_world_expects(const struct amd_world *w, unsigned i, unsigned p, bool write)
 {
     struct amd_expected out = by_policy(w, i, p, write);
-    // All PASIDs of a function have the rights of one entry, which are not more than they were; and there are
-    // no guest tables that can be written alone.
-    if (w->r[i].kind == AMD_GUEST && !(w->r[i].r && (!write || w->r[i].w)))
+    // All PASIDs of a function have the rights of one entry, which are not more than they were; and guest
+    // tables can be neither written alone nor read through tables that can.
+    if (w->r[i].kind >= AMD_GUEST && !(w->r[i].r && (!write || w->r[i].w)))
         out.may_refuse = true;
     // Nobody knows what hardware does with a PASID where the entry is not valid.
     if (w->r[i].kind == AMD_OPEN && w->r[i].pasid != NO_PASID)
