@@ -111,6 +111,38 @@ void *array_add(struct kernel_array *array, size_t size);
 enum tool_status first_error(enum tool_status status, enum tool_status next, const struct tool_error *text,
                              struct tool_error *error);
 
+// ---- kernel_units.c --------------------------------------------------------------------------------------
+// Reads the units of one driver.
+#define KERNEL_UNIT_FIELDS 10u
+struct kernel_reader {
+    const struct kernel *k;
+    struct kernel_field field[KERNEL_UNIT_FIELDS];
+    bool choice;             // begin()'s own
+    enum tool_status status; // of this unit: the first thing that went wrong
+    struct tool_error error;
+};
+// A driver keeps its units in a list.
+struct kernel_driver {
+    const char *symbol, *what; // the list; "the list SYMBOL", for errors
+    enum dam_iommu_kind kind;
+    // Members that are read; number 0 is the list's node in the unit's structure. A kernel may lack those
+    // from `needed` on: their size is then 0.
+    const struct kernel_field *fields;
+    unsigned count, needed;
+    // What there is to know before the first unit. May be NULL.
+    enum tool_status (*begin)(struct kernel_reader *r, struct tool_error *error);
+    // Reads the unit whose structure is at va. false: nothing of it can be read.
+    bool (*unit)(struct kernel_reader *r, uint64_t va, struct kernel_unit *u);
+};
+// A member of the structure at va; 0 also for one that this kernel lacks, and after an error of this unit.
+uint64_t reader_get(struct kernel_reader *r, unsigned field, uint64_t va);
+// Adds the driver's units. *there: the kernel has this driver. Units that cannot be read at all are left out:
+// TOOL_BAD_INPUT, beside those that can.
+TOOL_MUST_CHECK enum tool_status driver_units(const struct kernel *kernel, const struct kernel_driver *driver,
+                                              struct kernel_array *units, bool *there,
+                                              struct tool_error *error);
+
+// ---- kernel_list.c
 // Copies the string at va, up to size - 1 bytes; false: it cannot be read.
 bool kernel_string(const struct kernel *kernel, uint64_t va, char *out, size_t size);
 
